@@ -1,0 +1,86 @@
+"""Database sessions: one transaction per request, message or job, committed by its edge alone."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from chassis import outbox
+from chassis.catalogue import TOMBSTONE
+from chassis.errors import SubjectErasedError
+
+FOREIGN_KEY_VIOLATION = "23503"
+_WAKES = "wakes"
+
+
+class Database:
+    """One service's database, and the bells that ring in this process after a commit."""
+
+    def __init__(self, url: str, *, service: str, pool: int = 10) -> None:
+        self.service = service
+        self.engine: AsyncEngine = create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=pool,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            connect_args={
+                "server_settings": {"application_name": f"ccib-{service}", "timezone": "UTC"},
+                "command_timeout": 60,
+            },
+        )
+        self.bells: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session whose work is committed, with its events, when the block ends without error.
+
+        Raises `SubjectErasedError` when something was written about an erased person.
+        """
+        async with AsyncSession(
+            self.engine, expire_on_commit=False, info={"service": self.service}
+        ) as session:
+            try:
+                async with session.begin():
+                    yield session
+                    await session.flush()
+                    await outbox.flush(session)
+            except DBAPIError as error:
+                if subject_is_erased(error):
+                    raise SubjectErasedError from error
+                raise
+        for name in session.info.get(_WAKES, ()):
+            self.bells[name].set()
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The same address for SQLAlchemy's asyncpg dialect."""
+    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+def wake(session: AsyncSession, bell: str) -> None:
+    """Ring that bell of this process once the session has committed."""
+    session.info.setdefault(_WAKES, set()).add(bell)
+
+
+def violated_constraint(error: DBAPIError) -> str | None:
+    """The name of the constraint that PostgreSQL refused, if that is what happened."""
+    cause: Any = error.orig.__cause__ if error.orig is not None else None
+    name = getattr(cause, "constraint_name", None)
+    return str(name) if name else None
+
+
+def subject_is_erased(error: DBAPIError) -> bool:
+    """Whether the statement wrote about a person whose tombstone is set."""
+    return (
+        getattr(error.orig, "sqlstate", None) == FOREIGN_KEY_VIOLATION
+        and (violated_constraint(error) or "").endswith(f"_{TOMBSTONE}")
+    )

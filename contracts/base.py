@@ -1,0 +1,125 @@
+"""The shape that every message between services shares: a CloudEvent whose data is one of our models.
+
+Events carry opaque identifiers and closed vocabularies only: no name, no address, no free text
+(promise N8.1; `tests/contracts` walks every schema). A consumer ignores fields it does not know, so
+that a producer may add some; removing or narrowing one is a new version, hence a new class.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TYPE_PREFIX = "fr.ccibusiness"
+
+
+class Kind(StrEnum):
+    """What a message is, and with it the exchange that carries it."""
+
+    FACT = "ccib.events"
+    """Something that happened; anyone may listen."""
+    COMMAND = "ccib.commands"
+    """Something that must be done; unroutable is an alarm, so this exchange has no alternate."""
+    ANSWER = "ccib.acks"
+    """An answer to a command; the broker vouches for who speaks."""
+
+
+class _Person:
+    """Marks the field that names the data subject of an event."""
+
+
+PersonId = Annotated[UUID, _Person()]
+"""The opaque id of a natural person: the account id, the same in every service."""
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
+"""A stable public identifier made of words, such as a community's place in an address."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 digest in lower-case hexadecimal."""
+
+CompactJws = Annotated[str, Field(pattern=r"^[\w-]*\.[\w-]*\.[\w-]*$", max_length=1000)]
+"""A compact JWS (RFC 7515), possibly with a detached payload."""
+
+
+class Event(BaseModel):
+    """Base of every message; subclasses name themselves by their class arguments.
+
+    `owner`: the service that alone may publish it. `fact`: past tense for a fact, imperative for a
+    command. `subject`: the field whose value is the CloudEvent's subject and the key of ordering.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    owner: ClassVar[str]
+    fact: ClassVar[str]
+    version: ClassVar[int]
+    kind: ClassVar[Kind]
+    subject_field: ClassVar[str]
+
+    def __init_subclass__(cls, **names: Any) -> None:
+        super().__init_subclass__()  # the names are read below, once the fields are known
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, owner: str, fact: str, subject: str, version: int = 1, kind: Kind = Kind.FACT
+    ) -> None:
+        cls.owner, cls.fact, cls.version, cls.kind = owner, fact, version, kind
+        cls.subject_field = subject
+        if subject not in cls.model_fields:
+            raise TypeError(f"{cls.__name__}: its subject {subject!r} is not one of its fields")
+
+    @property
+    def subject(self) -> str:
+        """The id of the person or thing the event is about."""
+        return str(getattr(self, self.subject_field))
+
+    @classmethod
+    def event_type(cls) -> str:
+        """The CloudEvents `type`, for instance `fr.ccibusiness.identity.account_opened.v1`."""
+        return f"{TYPE_PREFIX}.{cls.owner}.{cls.fact}.v{cls.version}"
+
+    @classmethod
+    def routing_key(cls) -> str:
+        """The AMQP routing key. Answers share one key each, whoever gives them."""
+        if cls.kind is Kind.ANSWER:
+            return cls.fact
+        return f"{cls.owner}.{cls.fact}.v{cls.version}"
+
+    @classmethod
+    def person_fields(cls) -> tuple[str, ...]:
+        """The fields that name a natural person; the fence looks at these."""
+        return tuple(
+            name
+            for name, field in cls.model_fields.items()
+            if any(isinstance(mark, _Person) for mark in field.metadata)
+        )
+
+    def people(self) -> Iterator[UUID]:
+        """The natural persons whom this event names."""
+        for name in self.person_fields():
+            value = getattr(self, name)
+            if value is not None:
+                yield value
+
+
+class Envelope(BaseModel):
+    """A CloudEvent 1.0 in structured JSON (`application/cloudevents+json`), as it travels."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    specversion: str = Field(default="1.0", pattern=r"^1\.0$")
+    id: UUID
+    """UUIDv7; what the inbox remembers."""
+    source: str
+    """`/services/<name>` or `/partners/<name>`."""
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str = "application/json"
+    sequence: int | None = None
+    """Rises by aggregate; a consumer that is not bound to every fact sees gaps."""
+    traceparent: str | None = None
+    data: dict[str, Any]
