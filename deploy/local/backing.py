@@ -59,7 +59,7 @@ class Servers:
 
 @contextmanager
 def servers(
-    directory: Path, *, durable: bool = True, say: Say = lambda message: None
+    directory: Path, *, durable: bool = True, say: Say = lambda _: None
 ) -> Iterator[Servers]:
     """Find or start both servers; stop what was started when the block ends.
 

@@ -7,7 +7,6 @@ root starts them (both refuse root, or should).
 from __future__ import annotations
 
 import asyncio
-import glob
 import hashlib
 import json
 import os
@@ -131,12 +130,12 @@ def postgres_bin(*, data: Path | None = None) -> Path | None:
     """The folder of PostgreSQL's binaries: the version of existing data first, else the newest."""
     given = os.environ.get("CCIB_POSTGRES_BIN")
     patterns = (
-        "/usr/lib/postgresql/*/bin",
-        "/usr/pgsql-*/bin",
-        "/opt/homebrew/opt/postgresql*/bin",
-        "/usr/local/opt/postgresql*/bin",
+        "usr/lib/postgresql/*/bin",
+        "usr/pgsql-*/bin",
+        "opt/homebrew/opt/postgresql*/bin",
+        "usr/local/opt/postgresql*/bin",
     )
-    folders = [Path(match) for pattern in patterns for match in glob.glob(pattern)]
+    folders = [match for pattern in patterns for match in Path("/").glob(pattern)]
     if on_path := shutil.which("initdb"):
         folders.append(Path(on_path).resolve().parent)
     if given:
@@ -191,7 +190,7 @@ def place(directory: Path) -> Path:
         return wanted
     wanted.rmdir()
     digest = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
-    elsewhere = Path("/var/tmp") / f"ccib-{digest}"
+    elsewhere = Path("/var/tmp") / f"ccib-{digest}"  # noqa: S108 - made by root, for one user
     if elsewhere.is_symlink() or elsewhere.exists():
         # Nothing links to it any more (the folder was removed by hand): stale, and perhaps not
         # ours. Root may remove it; nobody else can have put a link in its place unnoticed.

