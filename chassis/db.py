@@ -22,6 +22,7 @@ class Database:
 
     def __init__(self, url: str, *, service: str, pool: int = 10) -> None:
         self.service = service
+        self.url = url
         self.engine: AsyncEngine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=pool,
@@ -48,7 +49,8 @@ class Database:
                 async with session.begin():
                     yield session
                     await session.flush()
-                    await outbox.flush(session)
+                    if await outbox.flush(session):
+                        wake(session, outbox.BELL)
             except DBAPIError as error:
                 if subject_is_erased(error):
                     raise SubjectErasedError from error
@@ -80,7 +82,6 @@ def violated_constraint(error: DBAPIError) -> str | None:
 
 def subject_is_erased(error: DBAPIError) -> bool:
     """Whether the statement wrote about a person whose tombstone is set."""
-    return (
-        getattr(error.orig, "sqlstate", None) == FOREIGN_KEY_VIOLATION
-        and (violated_constraint(error) or "").endswith(f"_{TOMBSTONE}")
-    )
+    return getattr(error.orig, "sqlstate", None) == FOREIGN_KEY_VIOLATION and (
+        violated_constraint(error) or ""
+    ).endswith(f"_{TOMBSTONE}")
