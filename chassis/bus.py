@@ -75,6 +75,23 @@ async def wait_any(*events: asyncio.Event, within: float | None = None) -> None:
             waiter.cancel()
 
 
+class Backoff:
+    """Growing, jittered pauses between attempts, in seconds."""
+
+    def __init__(self, *, first: float = 0.1, longest: float) -> None:
+        self._first, self._longest = first, longest
+        self.reset()
+
+    def reset(self) -> None:
+        """It worked: the next pause is short again."""
+        self._pause = self._first
+
+    def next(self) -> float:
+        """The pause before the next attempt."""
+        pause, self._pause = self._pause, min(self._longest, self._pause * 2)
+        return jittered(pause)
+
+
 class Publisher:
     """Publishes on a connection of its own, for consumers must live when publishing is blocked.
 
@@ -92,6 +109,8 @@ class Publisher:
         self._alone: str | None = None
         self._user_id = user_id
         self.broken = False
+        self.suspicious = False
+        """The broker closed the channel over one of several messages in flight."""
 
     @classmethod
     async def open(cls, amqp_url: str) -> Self:
@@ -146,7 +165,7 @@ class Publisher:
         except DeliveryError:
             return Outcome.REFUSED
         except ChannelClosed:
-            self.broken = True
+            self.broken = self.suspicious = True
             return Outcome.IMPOSSIBLE if self._alone == message_id else Outcome.UNKNOWN
         except BROKEN:
             self.broken = True
