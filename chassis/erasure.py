@@ -1,0 +1,302 @@
+"""Forgetting people, set by set, from the catalogue - and the evidence that it happened.
+
+The foreign keys to `data_subject.live_id` are the proof: once `erased_at` is set, PostgreSQL refuses
+to keep a row that still names the person, so a forgotten table or a discarded DELETE fails the
+transaction instead of passing for success.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import any_, bindparam, literal, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import Uuid
+
+from chassis import clock, live_schema, outbox
+from chassis.catalogue import KEY, Catalogue, Fate, Personal, SubjectColumn
+from chassis.evidence import ECKey, digest, sign
+from chassis.storage import Storage
+from chassis.tables import applied, data_subject
+from contracts.privacy import (
+    Erase,
+    ErasureAcknowledged,
+    Kept,
+    ManifestAnnounced,
+    Outcome,
+    SubjectEvidence,
+    TableEvidence,
+)
+
+_LOCK_TIMEOUT = "5s"
+_IDS = bindparam("ids", type_=ARRAY(Uuid))
+
+
+class ForgedCommandError(Exception):
+    """A known position came with another entry: not what the ledger holds."""
+
+
+class TombstoneRefusedError(Exception):
+    """The database did not set the tombstones; something discards statements."""
+
+
+@dataclass
+class Tally:
+    """What was done for one person in one table."""
+
+    deleted: int = 0
+    detached: int = 0
+    kept: list[Kept] = field(default_factory=list)
+
+    @property
+    def held_something(self) -> bool:
+        return bool(self.deleted or self.detached or any(kept.rows for kept in self.kept))
+
+
+Tallies = dict[UUID, dict[str, Tally]]
+"""By person, then by table; every table of the catalogue is there."""
+
+SharedRule = Callable[[AsyncSession, Sequence[UUID], Tallies], Awaitable[None]]
+"""Decides about rows that several people own; counts what it did in the tallies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eraser:
+    """How one service forgets: its catalogue, its rules for shared rows, its files, its key."""
+
+    catalogue: Catalogue
+    storage: Storage
+    key: ECKey
+    rules: Mapping[str, SharedRule] = field(default_factory=dict)
+
+    def manifest(self, facts: Sequence[live_schema.Fact]) -> dict[str, Any]:
+        """What this service declares, together with the hash of its live schema."""
+        return {**self.catalogue.describe(), "schema_hash": live_schema.fingerprint(facts)}
+
+
+async def announce(session: AsyncSession, eraser: Eraser) -> str:
+    """Check the live schema and publish the manifest; returns its hash.
+
+    Raises `live_schema.SchemaMismatchError`: a service that cannot say what it holds does not start.
+    """
+    facts = await live_schema.read(session)
+    live_schema.compare(eraser.catalogue, facts)
+    manifest = eraser.manifest(facts)
+    statement = {
+        "participant": eraser.catalogue.service,
+        "manifest_hash": digest(manifest),
+        "manifest": manifest,
+    }
+    announced = ManifestAnnounced(**statement, signature=sign(statement, eraser.key))
+    outbox.publish(session, announced)
+    return announced.manifest_hash
+
+
+async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> None:
+    """Forget the people of a command and acknowledge it, in the session's transaction.
+
+    A repeated command is answered again from what was recorded. Raises
+    `live_schema.SchemaMismatchError` when the running database holds something undeclared, and
+    `ForgedCommandError` for another entry at a known position; neither acknowledges anything.
+    """
+    facts = await live_schema.read(session)
+    live_schema.compare(eraser.catalogue, facts)
+    evidence = await _recorded(session, command)
+    if evidence is None:
+        people = sorted(subject.subject_id for subject in command.subjects)
+        tallies = await erase(session, people, eraser)
+        evidence = [
+            _evidence(subject.erasure_id, tallies[subject.subject_id])
+            for subject in command.subjects
+        ]
+        await session.execute(
+            insert(applied).values(
+                position=command.position,
+                entry_hash=command.entry_hash,
+                broadcast_id=command.broadcast_id,
+                applied_at=clock.now(),
+                evidence=[entry.model_dump(mode="json") for entry in evidence],
+            )
+        )
+    outbox.publish(
+        session, _acknowledgement(command, evidence, eraser, digest(eraser.manifest(facts)))
+    )
+
+
+async def erase(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) -> Tallies:
+    """Delete, detach and count everything about these people, and set their tombstones.
+
+    Raises SQLAlchemy's `IntegrityError` when a row that names one of them is left.
+    """
+    await session.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
+    # Separate statements on purpose: each sees what was committed before the locks were granted.
+    await session.execute(
+        insert(data_subject).values([{"id": person} for person in people]).on_conflict_do_nothing()
+    )
+    await session.execute(
+        select(data_subject.c.id)
+        .where(data_subject.c.id == _any(people))
+        .order_by(data_subject.c.id)
+        .with_for_update()
+    )
+    tables = eraser.catalogue.tables()
+    tallies: Tallies = {person: {table: Tally() for table in tables} for person in people}
+    now = clock.now()
+    for name in sorted({e.declared.rule for e in eraser.catalogue.subjects if e.declared.rule}):
+        await eraser.rules[name](session, people, tallies)
+    files: list[str] = []
+    for entry in eraser.catalogue.subjects:
+        await _fall(session, entry, people, tallies, files, now)
+    await eraser.storage.delete(*files)
+    marked = await session.scalars(
+        update(data_subject)
+        .where(data_subject.c.id == _any(people))
+        .values(erased_at=text("coalesce(data_subject.erased_at, now())"))
+        .returning(data_subject.c.id)
+    )
+    if set(marked) != set(people):
+        raise TombstoneRefusedError
+    return tallies
+
+
+def _any(people: Sequence[UUID]) -> Any:
+    return any_(literal(list(people), ARRAY(Uuid)))
+
+
+async def _fall(
+    session: AsyncSession,
+    entry: SubjectColumn,
+    people: Sequence[UUID],
+    tallies: Tallies,
+    files: list[str],
+    now: datetime,
+) -> None:
+    statement = _STATEMENTS[entry.declared.fate]
+    if statement is None:
+        return
+    for person, rows, keys in await session.execute(
+        text(statement(entry)).bindparams(_IDS), {"ids": list(people)}
+    ):
+        tally = tallies[person][entry.table.name]
+        files.extend(key for key in keys if key)
+        match entry.declared.fate:
+            case Fate.DELETE:
+                tally.deleted += rows
+            case Fate.DETACH:
+                tally.detached += rows
+            case Fate.KEEP:
+                hold = entry.declared.hold
+                if hold is not None:
+                    until = now + timedelta(days=hold.days) if hold.days is not None else None
+                    tally.kept.append(Kept(rule=hold.rule, rows=rows, until=until))
+
+
+def _files(entry: SubjectColumn) -> str:
+    """SQL for the file keys that fall with the rows, as one text array per row."""
+    columns = [
+        _quote(column.name)
+        for column in entry.personal
+        if isinstance(column.info[KEY], Personal) and column.info[KEY].file
+    ]
+    return f"ARRAY[{', '.join(columns)}]::text[]"
+
+
+def _delete(entry: SubjectColumn) -> str:
+    table, column = _quote(entry.table.name), _quote(entry.column.name)
+    return (
+        f"WITH gone AS (DELETE FROM {table} WHERE {column} = ANY(:ids)"
+        f" RETURNING {column} AS person, {_files(entry)} AS files)"
+        f" {_COUNTED}"
+    )
+
+
+def _detach(entry: SubjectColumn) -> str:
+    table, column = _quote(entry.table.name), _quote(entry.column.name)
+    keys = [_quote(key.name) for key in entry.table.primary_key.columns]
+    nulls = ", ".join(f"{_quote(c.name)} = NULL" for c in (entry.column, *entry.personal))
+    same = " AND ".join(f"t.{key} = gone.{key}" for key in keys)
+    return (
+        f"WITH gone AS (SELECT {', '.join(keys)}, {column} AS person, {_files(entry)} AS files"
+        f" FROM {table} WHERE {column} = ANY(:ids) FOR UPDATE),"
+        f" done AS (UPDATE {table} t SET {nulls} FROM gone WHERE {same})"
+        f" {_COUNTED}"
+    )
+
+
+def _keep(entry: SubjectColumn) -> str:
+    table, column = _quote(entry.table.name), _quote(entry.column.name)
+    return (
+        f"SELECT {column}, count(*), ARRAY[]::text[] FROM {table}"
+        f" WHERE {column} = ANY(:ids) GROUP BY {column}"
+    )
+
+
+_COUNTED = (
+    "SELECT person, count(*),"
+    " coalesce((SELECT array_agg(f) FROM gone g, unnest(g.files) f WHERE g.person = gone.person),"
+    " ARRAY[]::text[]) FROM gone GROUP BY person"
+)
+
+_STATEMENTS: Mapping[Fate, Callable[[SubjectColumn], str] | None] = {
+    Fate.DELETE: _delete,
+    Fate.DETACH: _detach,
+    Fate.KEEP: _keep,
+    Fate.SHARED: None,
+}
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+async def _recorded(session: AsyncSession, command: Erase) -> list[SubjectEvidence] | None:
+    row = (
+        await session.execute(
+            select(applied.c.entry_hash, applied.c.evidence).where(
+                applied.c.position == command.position
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.entry_hash != command.entry_hash:
+        raise ForgedCommandError(f"position {command.position}")
+    return [SubjectEvidence.model_validate(entry) for entry in row.evidence]
+
+
+def _evidence(erasure_id: UUID, tallies: Mapping[str, Tally]) -> SubjectEvidence:
+    if any(kept.rows for tally in tallies.values() for kept in tally.kept):
+        outcome = Outcome.KEPT_UNDER_HOLD
+    elif any(tally.held_something for tally in tallies.values()):
+        outcome = Outcome.ERASED
+    else:
+        outcome = Outcome.NOTHING_HELD
+    return SubjectEvidence(
+        erasure_id=erasure_id,
+        outcome=outcome,
+        tables={
+            table: TableEvidence(
+                deleted=tally.deleted, detached=tally.detached, kept=tuple(tally.kept)
+            )
+            for table, tally in tallies.items()
+        },
+    )
+
+
+def _acknowledgement(
+    command: Erase, evidence: Sequence[SubjectEvidence], eraser: Eraser, manifest_hash: str
+) -> ErasureAcknowledged:
+    unsigned = ErasureAcknowledged(
+        broadcast_id=command.broadcast_id,
+        position=command.position,
+        entry_hash=command.entry_hash,
+        participant=eraser.catalogue.service,
+        manifest_hash=manifest_hash,
+        subjects=tuple(evidence),
+        signature="..",
+    )
+    statement = unsigned.model_dump(mode="json", exclude={"signature"})
+    return unsigned.model_copy(update={"signature": sign(statement, eraser.key)})

@@ -1,0 +1,130 @@
+"""What the running database really holds, compared with what the service declares.
+
+The comparison reads PostgreSQL's own catalogue: columns with their comments, constraints, triggers,
+rules, row-level security. Anything that is there and not declared blocks every acknowledgement.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.catalogue import TOMBSTONE, Catalogue, Fate
+
+
+class Fact(NamedTuple):
+    """One line of the live catalogue."""
+
+    kind: str
+    relation: str
+    name: str
+    detail: str
+
+
+class SchemaMismatchError(Exception):
+    """The live schema is not the declared one; `differences` says how, one sentence each."""
+
+    def __init__(self, differences: Sequence[str]) -> None:
+        super().__init__("; ".join(differences))
+        self.differences = tuple(differences)
+
+
+_FACTS = text(
+    """
+    WITH relations AS (
+        SELECT c.oid, c.relname::text AS relation, c.relrowsecurity
+        FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'm', 'f')
+          AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+          AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp\\_%'
+    )
+    SELECT 'column', relation, a.attname::text,
+           format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
+           || ' -- ' || coalesce(col_description(r.oid, a.attnum), '')
+      FROM relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
+     WHERE a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT 'constraint', relation, k.conname::text,
+           pg_get_constraintdef(k.oid) || CASE WHEN k.convalidated THEN '' ELSE ' not valid' END
+      FROM relations r JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid
+     WHERE k.contype IN ('f', 'c')
+    UNION ALL
+    SELECT 'trigger', relation, CASE WHEN t.tgisinternal THEN 'constraint' ELSE t.tgname::text END,
+           t.tgenabled::text
+      FROM relations r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid
+     WHERE NOT t.tgisinternal OR t.tgenabled <> 'O'
+    UNION ALL
+    SELECT 'rule', relation, w.rulename::text, ''
+      FROM relations r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid
+     WHERE w.rulename <> '_RETURN'
+    UNION ALL
+    SELECT 'row security', relation, '', '' FROM relations WHERE relrowsecurity
+    UNION ALL
+    SELECT 'replication role', '', current_setting('session_replication_role'), ''
+     WHERE current_setting('session_replication_role') <> 'origin'
+    """
+)
+
+
+async def read(session: AsyncSession) -> list[Fact]:
+    """The facts of the live catalogue, in canonical order; one statement."""
+    rows = await session.execute(_FACTS)
+    return sorted(Fact(*row) for row in rows)
+
+
+def fingerprint(facts: Sequence[Fact]) -> str:
+    """SHA-256 of the facts: the same schema gives the same digest."""
+    return hashlib.sha256("\n".join("\t".join(fact) for fact in facts).encode()).hexdigest()
+
+
+def compare(catalogue: Catalogue, facts: Sequence[Fact]) -> None:
+    """Raise `SchemaMismatchError` unless the live schema is exactly what is declared."""
+    wrong: list[str] = []
+    declared = {
+        (table.name, column.name): column.comment or "" for table, column, _ in catalogue.columns()
+    }
+    live = {(f.relation, f.name): f.detail for f in facts if f.kind == "column"}
+    repeated = Counter((f.relation, f.name) for f in facts if f.kind == "column")
+    wrong.extend(f"column {t}.{c} stands in two schemas" for (t, c), n in repeated.items() if n > 1)
+    for (table, column), detail in live.items():
+        if (table, column) not in declared:
+            wrong.append(f"column {table}.{column} is not declared")
+        elif detail.partition(" -- ")[2] != declared[table, column]:
+            wrong.append(f"column {table}.{column} is declared otherwise than in the database")
+    wrong.extend(f"column {t}.{c} is missing" for t, c in sorted(declared.keys() - live.keys()))
+    wrong.extend(_enforcement(catalogue, facts))
+    if wrong:
+        raise SchemaMismatchError(wrong)
+
+
+def _enforcement(catalogue: Catalogue, facts: Sequence[Fact]) -> list[str]:
+    """What must be there for the database to refuse what erasure forgot, and what must not."""
+    wrong = [
+        f"{f.kind} {f.name} on {f.relation or 'the session'} may change what statements do"
+        for f in facts
+        if f.kind not in ("column", "constraint")
+    ]
+    constraints = {(f.relation, f.name): f.detail for f in facts if f.kind == "constraint"}
+    wrong.extend(
+        f"constraint {relation}.{name} is not validated"
+        for (relation, name), detail in constraints.items()
+        if detail.endswith("not valid")
+    )
+    for entry in catalogue.subjects:
+        table, column = entry.table.name, entry.column.name
+        target = "id" if entry.declared.fate is Fate.KEEP else "live_id"
+        wanted = f"FOREIGN KEY ({column}) REFERENCES {TOMBSTONE}({target})"
+        if wanted not in {d for (relation, _), d in constraints.items() if relation == table}:
+            wrong.append(f"foreign key of {table}.{column} to {TOMBSTONE}.{target} is missing")
+        check = f"ck_{table}_{column}_detached"
+        if (
+            entry.declared.fate is Fate.DETACH
+            and entry.personal
+            and ((table, check) not in constraints)
+        ):
+            wrong.append(f"constraint {table}.{check} is missing")
+    return wrong

@@ -1,0 +1,276 @@
+"""A service as a whole: its wiring table, its runtime, its two entry points."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import structlog
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import text
+
+from chassis import erasure, evidence, idempotency, inbox, log, relay, topology
+from chassis.auth import KeySource, RemoteKeys, TokenVerifier
+from chassis.catalogue import Catalogue, Personal
+from chassis.db import Database
+from chassis.erasure import Eraser, SharedRule
+from chassis.http import build_app
+from chassis.inbox import Delivery, Handler
+from chassis.ledger import LedgerCopy
+from chassis.settings import Settings
+from chassis.storage import Storage
+from contracts.base import Envelope, Event
+from contracts.privacy import Erase
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Something the clock starts: at most one replica runs it at a time.
+
+    `bell` wakes it before its time, when a transaction of this process rang it.
+    """
+
+    name: str
+    every: timedelta
+    run: Callable[["Runtime"], Awaitable[None]]
+    bell: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """The wiring table of a service: one line per door."""
+
+    name: str
+    description: str
+    catalogue: Catalogue
+    routers: Sequence[APIRouter]
+    handlers: Mapping[type[Event], Handler[Any]] = field(default_factory=dict)
+    answers: Mapping[type[Event], Handler[Any]] = field(default_factory=dict)
+    """Handlers of `ccib.acks`; privacy alone has some."""
+    jobs: Sequence[Job] = ()
+    rules: Mapping[str, SharedRule] = field(default_factory=dict)
+    settings: type[Settings] = Settings
+    body_limits: Mapping[str, int] = field(default_factory=dict)
+    """Path prefix to bytes, where files come in."""
+    prepare: Callable[["Runtime"], Awaitable[None]] | None = None
+    """Runs once before the service is ready."""
+    keys: Callable[[Settings], KeySource] | None = None
+    """Where token keys come from, for the service that makes them."""
+
+
+@dataclass(kw_only=True)
+class Runtime:
+    """What a running service holds on to."""
+
+    service: Service
+    settings: Any
+    db: Database
+    http: httpx2.AsyncClient
+    tokens: TokenVerifier
+    storage: Storage
+    ledger: LedgerCopy
+    eraser: Eraser
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    started: bool = False
+
+    async def not_ready(self) -> str | None:
+        """Why this process should get no traffic, or None."""
+        if not self.started:
+            return "starting"
+        try:
+            async with self.db.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Exception:
+            return "database unreachable"
+        return None
+
+
+@asynccontextmanager
+async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Runtime]:
+    """Build the runtime, check schema and topology, announce the manifest.
+
+    Raises `live_schema.SchemaMismatchError` or `topology.TopologyError`: better not to start.
+    """
+    db = Database(settings.database_url, service=service.name, pool=settings.database_pool)
+    async with httpx2.AsyncClient(timeout=5.0) as client:
+        storage = Storage(settings.storage_url)
+        source = (
+            service.keys(settings)
+            if service.keys
+            else RemoteKeys(f"{settings.identity_url}/.well-known/jwks.json", client)
+        )
+        runtime = Runtime(
+            service=service,
+            settings=settings,
+            db=db,
+            http=client,
+            tokens=TokenVerifier(issuer=settings.issuer, audience=service.name, source=source),
+            storage=storage,
+            ledger=LedgerCopy(settings.ledger_url),
+            eraser=Eraser(
+                catalogue=service.catalogue,
+                storage=storage,
+                key=evidence.load_key(settings.secrets_dir / "evidence.pem"),
+                rules=service.rules,
+            ),
+        )
+        try:
+            await topology.check(settings.amqp_url, service=service.name)
+            async with db.transaction() as session:
+                await erasure.announce(session, runtime.eraser)
+            if service.prepare:
+                await service.prepare(runtime)
+            runtime.started = True
+            yield runtime
+        finally:
+            await db.dispose()
+
+
+def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
+    """The HTTP application. It runs a relay, and with `run_worker` the consumers and jobs too."""
+    configured = settings or service.settings.load()
+    personal = {
+        column.name for _, column, d in service.catalogue.columns() if isinstance(d, Personal)
+    }
+    log.configure(service=service.name, personal=personal, json=configured.log_format == "json")
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_runtime(service, configured) as runtime:
+            app.state.runtime = runtime
+            loops = [_relay(runtime), *(_worker(runtime) if configured.run_worker else ())]
+            async with running(runtime, loops):
+                yield
+
+    app = build_app(
+        name=service.name,
+        description=service.description,
+        max_body_bytes=configured.max_body_bytes,
+        lifespan=lifespan,
+    )
+    app.state.body_limits = dict(service.body_limits)
+    for router in service.routers:
+        app.include_router(router)
+    return app
+
+
+def run_worker(service: Service) -> None:
+    """The worker process: relay, consumers and jobs, until SIGTERM."""
+    settings = service.settings.load()
+    log.configure(service=service.name, json=settings.log_format == "json")
+    asyncio.run(_work(service, settings))
+
+
+async def _work(service: Service, settings: Settings) -> None:
+    async with open_runtime(service, settings) as runtime:
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, runtime.stop.set)
+        async with running(runtime, [_relay(runtime), *_worker(runtime)]):
+            await runtime.stop.wait()
+
+
+@asynccontextmanager
+async def running(runtime: Runtime, loops: Sequence[Awaitable[None]]) -> AsyncIterator[None]:
+    """Run the loops beside the block; at its end let them finish what they hold, up to 10 s."""
+    tasks = [asyncio.ensure_future(loop) for loop in loops]
+    for task in tasks:
+        task.add_done_callback(_told)
+    try:
+        yield
+    finally:
+        runtime.stop.set()
+        for bell in runtime.db.bells.values():
+            bell.set()
+        _, late = await asyncio.wait(tasks, timeout=10) if tasks else (set(), set())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _told(task: "asyncio.Future[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.critical("loop_died", exc_info=task.exception())
+
+
+def _relay(runtime: Runtime) -> Awaitable[None]:
+    return relay.run_relay(db=runtime.db, amqp_url=runtime.settings.amqp_url, stop=runtime.stop)
+
+
+def _worker(runtime: Runtime) -> list[Awaitable[None]]:
+    service, settings = runtime.service, runtime.settings
+    loops: list[Awaitable[None]] = [
+        inbox.run_commands(
+            amqp_url=settings.amqp_url,
+            queue=f"{service.name}.erasure",
+            handle=lambda envelope, delivery: _forget(runtime, envelope, delivery),
+            stop=runtime.stop,
+        ),
+        *(_run_job(runtime, job) for job in (*service.jobs, *_HOUSEKEEPING)),
+    ]
+    if service.handlers or service.answers:
+        handlers = {**service.handlers, **service.answers}
+        loops.append(inbox.run_retries(db=runtime.db, handlers=handlers, stop=runtime.stop))
+    for queue, table in (("events", service.handlers), ("acks", service.answers)):
+        if table:
+            loops.append(
+                inbox.run_consumer(
+                    db=runtime.db,
+                    amqp_url=settings.amqp_url,
+                    queue=f"{service.name}.{queue}",
+                    handlers=table,
+                    stop=runtime.stop,
+                )
+            )
+    return loops
+
+
+async def _forget(runtime: Runtime, envelope: Envelope, delivery: Delivery) -> None:
+    """Apply an erase command. Only privacy may give one, and the broker vouches for who speaks."""
+    if delivery.sender != f"{runtime.settings.broker_prefix}privacy":
+        logger.error("erase_command_from_stranger", sender=delivery.sender)
+        return
+    command = Erase.model_validate(envelope.data)
+    async with runtime.db.transaction() as session:
+        await erasure.apply(session, command, runtime.eraser)
+    logger.info("erasure_applied", position=command.position, people=len(command.subjects))
+
+
+async def _run_job(runtime: Runtime, job: Job) -> None:
+    bell = runtime.db.bells[job.bell or f"job {job.name}"]
+    while not runtime.stop.is_set():
+        try:
+            await _once_among_replicas(runtime, job)
+        except Exception as error:
+            logger.error("job_failed", job=job.name, exc_info=error)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(bell.wait(), job.every.total_seconds())
+        if not runtime.stop.is_set():
+            bell.clear()
+
+
+async def _once_among_replicas(runtime: Runtime, job: Job) -> None:
+    """Hold an advisory lock while the job runs; another replica that holds it does the work."""
+    name = f"{runtime.service.name}.{job.name}"
+    async with runtime.db.engine.connect() as connection:
+        taken = await connection.scalar(
+            text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+        )
+        if taken:
+            await job.run(runtime)
+
+
+async def _prune(runtime: Runtime) -> None:
+    async with runtime.db.transaction() as session:
+        await inbox.prune(session)
+        await idempotency.prune(session)
+
+
+_HOUSEKEEPING = (Job(name="prune", every=timedelta(hours=1), run=_prune),)

@@ -1,0 +1,44 @@
+"""Files behind one interface: a folder locally, a bucket in production.
+
+A file belongs to a row: the row exists, as pending, before the upload, and the file is gone before
+the transaction that forgets the row commits. Every operation may be repeated.
+"""
+
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import obstore
+from obstore.exceptions import NotFoundError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+
+class Storage:
+    """The files of one service, addressed by opaque keys."""
+
+    def __init__(self, url: str) -> None:
+        parsed = urlparse(url)
+        if parsed.scheme == "file":
+            folder = Path(unquote(parsed.path))
+            self._store: ObjectStore = LocalStore(prefix=folder, mkdir=True)
+        else:
+            self._store = from_url(url)
+
+    async def put(self, key: str, content: bytes) -> None:
+        """Store a file, replacing one of the same key."""
+        await obstore.put_async(self._store, key, content)
+
+    async def get(self, key: str) -> bytes | None:
+        """The content of a file, or None when there is none."""
+        try:
+            found = await obstore.get_async(self._store, key)
+        except (NotFoundError, FileNotFoundError):
+            return None
+        return bytes(await found.bytes_async())
+
+    async def delete(self, *keys: str) -> None:
+        """Delete files; those that are gone already are no error."""
+        for key in keys:
+            try:
+                await obstore.delete_async(self._store, key)
+            except (NotFoundError, FileNotFoundError):
+                continue

@@ -1,0 +1,85 @@
+"""What every test may ask for: real servers, shared by all tests of a run."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from deploy.local.backing import servers as backing_servers
+from tests.mailbox import Mailbox
+
+_FOLDER = "CCIB_TEST_FOLDER"
+
+
+class _Keeper(threading.Thread):
+    """Holds PostgreSQL and RabbitMQ for one run, in a thread that lives as long as it does."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(name="servers")
+        self.folder = folder
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        try:
+            with backing_servers(self.folder / "servers", durable=False) as found:
+                self._tell(
+                    postgres_url=found.postgres_url,
+                    amqp_url=found.amqp_url,
+                    management_url=found.management_url,
+                )
+                self.done.wait()
+        except Exception as error:  # told to every test that asks for a server
+            self._tell(error=f"{type(error).__name__}: {error}")
+
+    def _tell(self, **what: str) -> None:
+        draft = self.folder / "servers.new"
+        draft.write_text(json.dumps(what))
+        draft.replace(self.folder / "servers.json")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    root = Path(config.rootpath) / ".local" / "tests"
+    root.mkdir(parents=True, exist_ok=True)
+    folder = root / f"{os.getpid()}"
+    folder.mkdir()
+    os.environ[_FOLDER] = str(folder)
+    config.stash[_KEEPER] = keeper = _Keeper(folder)
+    keeper.start()
+
+
+_KEEPER = pytest.StashKey[_Keeper]()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    keeper = config.stash.get(_KEEPER, None)
+    if keeper is not None:
+        keeper.done.set()
+        keeper.join()
+
+
+@pytest.fixture(scope="session")
+def servers() -> SimpleNamespace:
+    """Administrator URLs of PostgreSQL and RabbitMQ; fails with the reason when there is none."""
+    described = Path(os.environ[_FOLDER]) / "servers.json"
+    for _ in range(3000):
+        if described.exists():
+            found = json.loads(described.read_text())
+            if "error" in found:
+                pytest.fail(found["error"])
+            return SimpleNamespace(**found)
+        time.sleep(0.1)
+    pytest.fail("the servers did not start within five minutes")
+
+
+@pytest.fixture(scope="session")
+def mailbox() -> Iterator[Mailbox]:
+    """A real SMTP server that keeps what it is given."""
+    with Mailbox() as box:
+        yield box

@@ -1,0 +1,209 @@
+"""Signing up, confirming, signing in, staying signed in, getting back in, leaving."""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+
+from chassis import clock
+from contracts.identity import AccountLocked, AccountOpened, AccountVerified
+from tests.mailbox import Mailbox, token_in
+from tests.stand import Stand
+
+PASSWORD = "Sept-Péniches-Bleues-42"  # noqa: S105
+
+
+def an_address() -> str:
+    return f"{uuid4().hex}@entreprise.example"
+
+
+async def sign_up(identity: Stand, email: str, password: str = PASSWORD) -> httpx2.Response:
+    return await identity.client.post(
+        "/api/identity/accounts",
+        json={"email": email, "password": password, "notice_version": "2026-11"},
+    )
+
+
+async def a_member(identity: Stand, mailbox: Mailbox) -> str:
+    """The address of a confirmed account."""
+    email = an_address()
+    assert (await sign_up(identity, email)).status_code == 202
+    token = token_in(await mailbox.wait_for(email))
+    answer = await identity.client.post("/api/identity/accounts/verify", json={"token": token})
+    assert answer.status_code == 204, answer.text
+    return email
+
+
+async def sign_in(identity: Stand, email: str, password: str = PASSWORD) -> httpx2.Response:
+    return await identity.client.post(
+        "/api/identity/sessions", json={"email": email, "password": password}
+    )
+
+
+async def signed_in(identity: Stand, email: str) -> tuple[dict[str, str], str]:
+    answer = await sign_in(identity, email)
+    assert answer.status_code == 201, answer.text
+    pair = answer.json()
+    return {"Authorization": f"Bearer {pair['access_token']}"}, pair["refresh_token"]
+
+
+async def test_an_account_is_opened_confirmed_and_used(identity: Stand, mailbox: Mailbox) -> None:
+    email = await a_member(identity, mailbox)
+    headers, _ = await signed_in(identity, email)
+    me = (await identity.client.get("/api/identity/me", headers=headers)).json()
+    assert (me["email"], me["state"]) == (email, "active")
+    opened = await identity.hear(AccountOpened, account_id=me["account_id"])
+    assert opened["notice_version"] == "2026-11"
+    await identity.hear(AccountVerified, account_id=me["account_id"])
+    assert email not in str(identity.heard)
+
+
+async def test_sign_up_never_says_whether_an_address_is_known(
+    identity: Stand, mailbox: Mailbox
+) -> None:
+    email = await a_member(identity, mailbox)
+    again = await sign_up(identity, email)
+    unknown = await sign_up(identity, an_address())
+    assert (again.status_code, again.json()) == (unknown.status_code, unknown.json()) == (202, {})
+    assert "déjà un compte" in (await mailbox.wait_for(email, count=2)).get_content()
+    assert (await sign_in(identity, email)).status_code == 201
+
+
+async def test_a_stranger_who_signed_up_first_does_not_get_in_when_the_owner_confirms(
+    identity: Stand, mailbox: Mailbox
+) -> None:
+    email = an_address()
+    await sign_up(identity, email, "Le-Mot-Du-Voleur-99")
+    await mailbox.wait_for(email)
+    await sign_up(identity, email, PASSWORD)
+    token = token_in(await mailbox.wait_for(email, count=2))
+    await identity.client.post("/api/identity/accounts/verify", json={"token": token})
+    assert (await sign_in(identity, email, "Le-Mot-Du-Voleur-99")).status_code == 401
+    assert (await sign_in(identity, email, PASSWORD)).status_code == 201
+
+
+async def test_an_unconfirmed_account_cannot_be_used(identity: Stand) -> None:
+    email = an_address()
+    await sign_up(identity, email)
+    assert (await sign_in(identity, email)).json()["type"].endswith("wrong-credentials")
+
+
+async def test_a_link_serves_once(identity: Stand, mailbox: Mailbox) -> None:
+    email = an_address()
+    await sign_up(identity, email)
+    body = {"token": token_in(await mailbox.wait_for(email))}
+    assert (
+        await identity.client.post("/api/identity/accounts/verify", json=body)
+    ).status_code == 204
+    second = await identity.client.post("/api/identity/accounts/verify", json=body)
+    assert second.status_code == 410
+    assert second.json()["type"].endswith("link-expired")
+
+
+@pytest.mark.parametrize("password", ["court", "12345678", "azertyuiop", "password123456"])
+async def test_weak_and_known_passwords_are_refused(identity: Stand, password: str) -> None:
+    answer = await sign_up(identity, an_address(), password)
+    assert answer.status_code == 422
+    assert answer.json()["type"].endswith("weak-password")
+
+
+async def test_ten_wrong_passwords_close_the_door_even_to_the_right_one(
+    identity: Stand, mailbox: Mailbox
+) -> None:
+    email, unknown = await a_member(identity, mailbox), an_address()
+    for address in (email, unknown):
+        for _ in range(10):
+            assert (await sign_in(identity, address, "faux-mot-de-passe")).status_code == 401
+        answer = await sign_in(identity, address, PASSWORD)
+        assert answer.status_code == 429
+        assert answer.json()["type"].endswith("too-many-attempts")
+        assert int(answer.headers["Retry-After"]) > 0
+    clock.shift(timedelta(minutes=16))
+    try:
+        assert (await sign_in(identity, email)).status_code == 201
+    finally:
+        clock.shift(timedelta(0))
+
+
+async def test_a_refresh_token_rotates_and_a_stolen_one_ends_the_session(
+    identity: Stand, mailbox: Mailbox
+) -> None:
+    headers, first = await signed_in(identity, await a_member(identity, mailbox))
+    renewed = await identity.client.post(
+        "/api/identity/sessions/refresh", json={"refresh_token": first}
+    )
+    assert renewed.status_code == 200
+    second = renewed.json()["refresh_token"]
+    for token in (first, second):
+        answer = await identity.client.post(
+            "/api/identity/sessions/refresh", json={"refresh_token": token}
+        )
+        assert answer.status_code == 401
+    assert (await identity.client.get("/api/identity/me", headers=headers)).status_code == 401
+
+
+async def test_signing_out_ends_the_session(identity: Stand, mailbox: Mailbox) -> None:
+    headers, token = await signed_in(identity, await a_member(identity, mailbox))
+    gone = await identity.client.delete("/api/identity/sessions/current", headers=headers)
+    assert gone.status_code == 204
+    assert (await identity.client.get("/api/identity/me", headers=headers)).status_code == 401
+    refused = await identity.client.post(
+        "/api/identity/sessions/refresh", json={"refresh_token": token}
+    )
+    assert refused.status_code == 401
+
+
+async def test_a_forgotten_password_is_replaced_and_sessions_end(
+    identity: Stand, mailbox: Mailbox
+) -> None:
+    email = await a_member(identity, mailbox)
+    headers, _ = await signed_in(identity, email)
+    for address in (email, an_address()):
+        asked = await identity.client.post("/api/identity/password-resets", json={"email": address})
+        assert asked.status_code == 202
+    token = token_in(await mailbox.wait_for(email, count=2))
+    done = await identity.client.post(
+        "/api/identity/password-resets/confirm",
+        json={"token": token, "password": "Trois-Moulins-Verts-7"},
+    )
+    assert done.status_code == 204
+    assert (await sign_in(identity, email)).status_code == 401
+    assert (await sign_in(identity, email, "Trois-Moulins-Verts-7")).status_code == 201
+    assert (await identity.client.get("/api/identity/me", headers=headers)).status_code == 401
+
+
+async def test_deleting_the_account_locks_it_and_tells_privacy(
+    identity: Stand, mailbox: Mailbox
+) -> None:
+    email = await a_member(identity, mailbox)
+    headers, refresh = await signed_in(identity, email)
+    me = (await identity.client.get("/api/identity/me", headers=headers)).json()
+    wrong = await identity.client.request(
+        "DELETE", "/api/identity/me", json={"password": "faux"}, headers=headers
+    )
+    assert wrong.status_code == 401
+    accepted = await identity.client.request(
+        "DELETE", "/api/identity/me", json={"password": PASSWORD}, headers=headers
+    )
+    assert accepted.status_code == 202, accepted.text
+    body = accepted.json()
+    assert accepted.headers["Location"] == f"/api/privacy/erasures/{body['erasure_id']}"
+    locked = await identity.hear(AccountLocked, account_id=me["account_id"])
+    assert locked["erasure_id"] == body["erasure_id"]
+    assert body["key"] not in str(identity.heard)
+    assert (await sign_in(identity, email)).status_code == 401
+    assert (await identity.client.get("/api/identity/me", headers=headers)).status_code == 401
+    assert UUID(body["erasure_id"])
+    clock.shift(timedelta(seconds=30))
+    try:
+        for _ in range(500):
+            if identity.heard_count(AccountLocked, account_id=me["account_id"]) > 1:
+                break
+            import asyncio
+
+            await asyncio.sleep(0.02)
+        else:
+            pytest.fail("the wish to be deleted was not told again")
+    finally:
+        clock.shift(timedelta(0))

@@ -1,0 +1,268 @@
+"""A stand for one service: its own database and virtual host, the real application, the real worker.
+
+The service runs in the test's own loop and is called through its HTTP door; a second broker user
+plays the rest of the platform: it listens to everything and says what others would say.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import aio_pika
+import asyncpg
+import httpx2
+from asgi_lifespan import LifespanManager
+from fastapi import FastAPI
+
+from chassis import clock, service, topology
+from chassis.auth import Role
+from chassis.ids import new_id
+from chassis.migrations import upgrade
+from chassis.service import Runtime, Service
+from contracts.base import Event, Kind
+from deploy.local.keys import make_secrets
+from deploy.local.layout import REPOSITORY, Layout
+from services.identity.credentials import TokenKeys, access_claims
+
+ISSUER = "http://platform.example"
+
+
+@dataclass(kw_only=True)
+class Stand:
+    """One running service and the means to talk to it."""
+
+    app: FastAPI
+    client: httpx2.AsyncClient
+    runtime: Runtime
+    keys: TokenKeys
+    layout: Layout
+    settings: Any
+    management_url: str
+    vhost: str
+    channel: aio_pika.abc.AbstractChannel
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    """Every envelope on the facts, commands and answers exchanges, in order of arrival."""
+
+    def token(
+        self,
+        account_id: UUID | None = None,
+        *,
+        roles: Iterable[Role] = (),
+        scopes: Iterable[str] = (),
+        audiences: Iterable[str] = ("identity", "directory", "consultations", "privacy")
+        + ("notifications",),
+        shift: float = 0,
+    ) -> dict[str, str]:
+        """Request headers with a valid token of that person, or of a client with `scopes`."""
+        claims = access_claims(
+            issuer=ISSUER,
+            subject=str(account_id or "some-client"),
+            now=clock.now(),
+            audiences=list(audiences),
+            session_id=new_id() if account_id else None,
+            roles=[role.value for role in roles],
+            scopes=list(scopes),
+        )
+        claims["exp"] += int(shift)
+        return {"Authorization": f"Bearer {self.keys.sign('at+jwt', claims)}"}
+
+    async def say(self, event: Event, *, event_id: UUID | None = None, source: str = "") -> UUID:
+        """Publish an event as the service that owns it would."""
+        envelope = {
+            "specversion": "1.0",
+            "id": str(event_id or new_id()),
+            "source": source or f"/services/{event.owner}",
+            "type": event.event_type(),
+            "subject": event.subject,
+            "time": clock.now().isoformat(),
+            "datacontenttype": "application/json",
+            "data": event.model_dump(mode="json"),
+        }
+        await self.say_raw(
+            json.dumps(envelope).encode(), kind=event.kind, routing_key=event.routing_key()
+        )
+        return UUID(str(envelope["id"]))
+
+    async def say_raw(
+        self,
+        body: bytes,
+        *,
+        kind: Kind = Kind.FACT,
+        routing_key: str,
+        channel: aio_pika.abc.AbstractChannel | None = None,
+        user: str | None = None,
+    ) -> None:
+        """Publish bytes on an exchange, as privacy's broker user unless told otherwise."""
+        exchange = await (channel or self.channel).get_exchange(kind.value, ensure=False)
+        await exchange.publish(
+            aio_pika.Message(
+                body,
+                content_type="application/cloudevents+json",
+                message_id=str(uuid4()),
+                user_id=user or f"{self.vhost}-voice",
+            ),
+            routing_key=routing_key,
+        )
+
+    async def hear(self, event: type[Event], **fields: Any) -> dict[str, Any]:
+        """The data of the first such event with these values, waiting up to 10 s for it."""
+        wanted = {name: str(value) for name, value in fields.items()}
+        for _ in range(500):
+            for envelope in self.heard:
+                data = envelope["data"]
+                if envelope["type"] == event.event_type() and all(
+                    str(data.get(name)) == value for name, value in wanted.items()
+                ):
+                    found: dict[str, Any] = data
+                    return found
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"{event.event_type()} with {wanted} was not heard")
+
+    def heard_count(self, event: type[Event], **fields: Any) -> int:
+        """How often such an event was heard until now."""
+        return sum(
+            envelope["type"] == event.event_type()
+            and all(str(envelope["data"].get(k)) == str(v) for k, v in fields.items())
+            for envelope in self.heard
+        )
+
+    async def rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Rows of the service's database, read from outside."""
+        connection = await asyncpg.connect(self.settings.database_url)
+        try:
+            found: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
+            return found
+        finally:
+            await connection.close()
+
+    async def eventually(self, sql: str, *arguments: Any, seconds: float = 10) -> Any:
+        """The first value of a query, once it is true."""
+        for _ in range(int(seconds * 50)):
+            found = await self.rows(sql, *arguments)
+            if found and found[0][0]:
+                return found[0][0]
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"not true in time: {sql} {arguments}")
+
+
+@asynccontextmanager
+async def standing(
+    wired: Service,
+    *,
+    servers: SimpleNamespace,
+    folder: Path,
+    smtp_url: str,
+    worker: bool = True,
+    extra: Iterable[str] = (),
+    **more: Any,
+) -> AsyncIterator[Stand]:
+    """Run a service; `extra` names further services that get a broker user, for forgeries."""
+    name = f"t{secrets.token_hex(5)}"
+    layout = Layout(folder / name)
+    layout.make()
+    passwords = make_secrets(layout)
+    database_url = await _database(servers.postgres_url, f"{name}_{wired.name}")
+    await asyncio.to_thread(
+        upgrade,
+        REPOSITORY / "services" / wired.name / "migrations",
+        wired.catalogue.metadata,
+        database_url,
+    )
+    facts = {wired.name: [event for event in wired.handlers]}
+    wanted = topology.definitions(
+        vhost=name,
+        prefix=f"{name}-",
+        passwords={n: passwords[n] for n in {wired.name, "privacy", *extra}},
+        consumes=facts,
+    )
+    _add_voice(wanted, name)
+    await topology.apply(servers.management_url, wanted)
+    host = urlsplit(servers.amqp_url)
+    where = f"{host.hostname}:{host.port}/{name}"
+    keys = TokenKeys.load(layout.secrets / "identity" / "tokens")
+    settings = wired.settings.model_validate(
+        {
+            "environment": "test",
+            "database_url": database_url,
+            "amqp_url": f"amqp://{name}-{wired.name}:{passwords[wired.name]}@{where}",
+            "broker_prefix": f"{name}-",
+            "identity_url": "http://127.0.0.1:9",
+            "issuer": ISSUER,
+            "public_url": "http://platform.example",
+            "storage_url": (layout.storage / wired.name).as_uri(),
+            "ledger_url": layout.ledger.as_uri(),
+            "secrets_dir": layout.secrets / wired.name,
+            "trust_dir": layout.trust,
+            "run_worker": worker,
+            "smtp_url": smtp_url,
+            "mail_from": "CCI Business <ne-pas-repondre@ccibusiness.example>",
+            **more,
+        }
+    )
+    app = service.create_app(replace(wired, keys=lambda _: keys), settings)
+    async with AsyncExitStack() as stack:
+        voice = await aio_pika.connect_robust(f"amqp://{name}-voice:voice@{where}")
+        stack.push_async_callback(voice.close)
+        channel = await voice.channel()
+        stand = Stand(
+            app=app,
+            client=None,  # type: ignore[arg-type]  # set below, once the application runs
+            runtime=None,  # type: ignore[arg-type]
+            keys=keys,
+            layout=layout,
+            settings=settings,
+            management_url=servers.management_url,
+            vhost=name,
+            channel=channel,
+        )
+        await _listen(stand)
+        await stack.enter_async_context(LifespanManager(app, startup_timeout=60))
+        stand.runtime = app.state.runtime
+        stand.client = await stack.enter_async_context(
+            httpx2.AsyncClient(
+                transport=httpx2.ASGITransport(app=app, raise_app_exceptions=False),
+                base_url="http://platform.example",
+            )
+        )
+        yield stand
+
+
+async def _listen(stand: Stand) -> None:
+    queue = await stand.channel.declare_queue("test.ear", durable=True)
+    for kind in Kind:
+        await queue.bind(kind.value, "#")
+
+    async def note(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        stand.heard.append(
+            {**json.loads(message.body), "sender": message.user_id}
+            if message.body.startswith(b"{")
+            else {"type": "", "data": {}}
+        )
+
+    await queue.consume(note, no_ack=True)
+
+
+def _add_voice(wanted: dict[str, Any], vhost: str) -> None:
+    """A broker user that may do everything in this virtual host, and only there."""
+    user = f"{vhost}-voice"
+    wanted["users"].append({"name": user, "password": "voice", "tags": ""})
+    wanted["permissions"].append(
+        {"user": user, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"}
+    )
+
+
+async def _database(postgres_url: str, name: str) -> str:
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        await connection.execute(f'create database "{name}"')
+    finally:
+        await connection.close()
+    return f"{postgres_url.rpartition('/')[0]}/{name}"
