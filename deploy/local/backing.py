@@ -32,7 +32,7 @@ from deploy.local.errors import DirectoryInUse, MissingRight, NoServer, ServerUn
 
 Say = Callable[[str], None]
 
-FOUR_WAYS = """{name} was not found. Four ways to give it:
+FOUR_WAYS = """{name}: not found. Four ways to give it:
   1. name a server: CCIB_POSTGRES_URL=postgresql://user:password@host/postgres and
      CCIB_AMQP_URL=amqp://user:password@host/ with
      CCIB_RABBITMQ_MANAGEMENT_URL=http://user:password@host:15672
@@ -70,39 +70,21 @@ def servers(
 
     Raises the errors of `deploy.local.errors`, each with one sentence to show.
     """
-    directory = directory.absolute()
-    directory.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        stack.enter_context(only_user(directory))
-        if stopped := processes.stop_leftovers(owner=directory):
-            say(f"stopped what an earlier run left behind: {', '.join(stopped)}")
+    with claim(directory, say=say):
         if not durable:
-            _remove_data(directory)
-        yield _find(directory=directory, durable=durable, say=say, stack=stack)
-
-
-def wipe(directory: Path) -> None:
-    """Remove the servers' data. Raises DirectoryInUse while they are in use."""
-    if not directory.exists():
-        return
-    directory = directory.absolute()
-    with only_user(directory):
-        processes.stop_leftovers(owner=directory)
-        _remove_data(directory)
-
-
-def _remove_data(directory: Path) -> None:
-    data = directory / "servers"
-    if data.is_symlink():
-        shutil.rmtree(data.resolve(), ignore_errors=True)
-        data.unlink()
-    shutil.rmtree(data, ignore_errors=True)
-    containers.remove_volumes(directory)
+            remove_data(directory)
+        with find(directory, durable=durable, say=say) as found:
+            yield found
 
 
 @contextmanager
-def only_user(directory: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the kernel releases with the process, however it ends."""
+def claim(directory: Path, *, say: Say = lambda _: None) -> Iterator[None]:
+    """Have the folder to ourselves, and free of what an earlier run may have left running.
+
+    Raises DirectoryInUse. The kernel releases the lock with the process, however it ends.
+    """
+    directory = directory.absolute()
+    (directory / "logs").mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,10 +97,51 @@ def only_user(directory: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        if stopped := processes.stop_leftovers(owner=directory):
+            say(f"stopped what an earlier run left behind: {', '.join(stopped)}")
         yield
 
 
-def _find(*, directory: Path, durable: bool, say: Say, stack: ExitStack) -> Servers:
+def remove_data(directory: Path) -> None:
+    """Remove the data of the servers we started there; the caller has claimed the folder."""
+    data = directory.absolute() / "servers"
+    if data.is_symlink():
+        shutil.rmtree(data.resolve(), ignore_errors=True)
+        data.unlink()
+    shutil.rmtree(data, ignore_errors=True)
+    containers.remove_volumes(directory)
+
+
+@contextmanager
+def find(
+    directory: Path,
+    *,
+    durable: bool = True,
+    say: Say = lambda _: None,
+    meanwhile: Callable[[str], None] = lambda _: None,
+) -> Iterator[Servers]:
+    """`servers`, in a folder that the caller has claimed.
+
+    `meanwhile` is called with PostgreSQL's URL as soon as it answers: RabbitMQ takes longer.
+    """
+    with ExitStack() as stack:
+        yield _find(
+            directory=directory.absolute(),
+            durable=durable,
+            say=say,
+            meanwhile=meanwhile,
+            stack=stack,
+        )
+
+
+def _find(
+    *,
+    directory: Path,
+    durable: bool,
+    say: Say,
+    meanwhile: Callable[[str], None],
+    stack: ExitStack,
+) -> Servers:
     postgres_url = os.environ.get("CCIB_POSTGRES_URL", "")
     amqp_url = os.environ.get("CCIB_AMQP_URL", "")
     management_url = ""
@@ -163,8 +186,12 @@ def _find(*, directory: Path, durable: bool, say: Say, stack: ExitStack) -> Serv
             how.append(word)
             server.start()
         say(f"starting {' and '.join(server.name for server in private)}")
-        for server in reversed(private):
+    for server in private:
+        if server.name == "postgres":
             server.wait()
+    meanwhile(postgres_url)
+    for server in private:
+        server.wait()
     return Servers(
         postgres_url=postgres_url,
         amqp_url=amqp_url,

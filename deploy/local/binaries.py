@@ -40,8 +40,8 @@ jit = off
 # PostgreSQL repeats the values of a refused row in its log otherwise: personal data.
 log_error_verbosity = terse
 log_min_error_statement = panic
+# Off survives a killed server, not a power cut.
 fsync = {durable}
-synchronous_commit = {durable}
 full_page_writes = {durable}
 """
 
@@ -220,7 +220,7 @@ def postgres(*, directory: Path, folder: Path, durable: bool) -> tuple[PrivateSe
         raise ServerFailed("PostgreSQL's binaries have gone")
     secret = password(folder, "postgres")
     (port,) = processes.free_ports(1)
-    log = directory / "postgres.log"
+    log = directory / "logs" / "postgres.log"
 
     def launch() -> subprocess.Popen[bytes]:
         if not data.exists():
@@ -296,7 +296,7 @@ def rabbitmq(
         # The script then becomes the Erlang machine: no shell in between that a signal must pass.
         "RUNNING_UNDER_SYSTEMD": "true",
     }
-    log = directory / "rabbitmq.log"
+    log = directory / "logs" / "rabbitmq.log"
     helpers: list[subprocess.Popen[bytes]] = []
 
     def spawn(name: str, command: list[str | Path]) -> subprocess.Popen[bytes]:

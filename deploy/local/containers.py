@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import docker
 import docker.errors
@@ -23,11 +25,27 @@ RABBITMQ_IMAGE = "rabbitmq:4.1.4-management"
 
 def engine_answers() -> bool:
     """Whether a Docker engine is reachable; a client on the PATH proves nothing."""
+    if not _listens(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"):
+        return False
     try:
-        client = docker.from_env(timeout=3)
-        return bool(client.ping())
+        with closing(docker.from_env(timeout=3)) as client:
+            return bool(client.ping())
     except (docker.errors.DockerException, OSError):
         return False
+
+
+def _listens(address: str) -> bool:
+    """Ask the socket first: the library leaves its own open when nobody listens."""
+    parts = urlsplit(address)
+    try:
+        if parts.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(parts.path)
+        else:
+            socket.create_connection((parts.hostname, parts.port or 2375), timeout=3).close()
+    except OSError:
+        return False
+    return True
 
 
 def volume(directory: Path, name: str) -> str:
@@ -39,12 +57,12 @@ def volume(directory: Path, name: str) -> str:
 def remove_volumes(directory: Path) -> None:
     if not engine_answers():
         return
-    client = docker.from_env(timeout=10)
-    for name in ("postgres", "rabbitmq"):
-        try:
-            client.volumes.get(volume(directory, name)).remove()
-        except docker.errors.NotFound:
-            continue
+    with closing(docker.from_env(timeout=10)) as client:
+        for name in ("postgres", "rabbitmq"):
+            try:
+                client.volumes.get(volume(directory, name)).remove()
+            except docker.errors.NotFound:
+                continue
 
 
 @contextmanager

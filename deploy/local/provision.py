@@ -1,0 +1,139 @@
+"""Databases, roles, the virtual host and what is in it: made when missing, left when there."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+import httpx2
+
+from chassis import topology
+from chassis.service import Service
+from deploy.local import binaries
+from deploy.local.backing import Servers
+from deploy.local.errors import ProvisioningFailed
+
+VHOST = "ccib"
+MADE_BY = "made by `make run` of CCI Business"
+
+
+def database_urls(postgres_url: str, passwords: Mapping[str, str]) -> dict[str, str]:
+    """Each service's own database, by its own role."""
+    return {
+        service: _with_user(
+            postgres_url, user=f"ccib_{service}", secret=secret, path=f"/ccib_{service}"
+        )
+        for service, secret in passwords.items()
+    }
+
+
+def amqp_url(servers: Servers, *, user: str, secret: str, vhost: str = VHOST) -> str:
+    """A client's URL: a heartbeat that notices a dead peer, and a quick reconnection."""
+    url = _with_user(servers.amqp_url, user=user, secret=secret, path=f"/{vhost}")
+    return f"{url}?heartbeat=10&reconnect_interval=1"
+
+
+def make_databases(postgres_url: str, passwords: Mapping[str, str], *, fresh: bool) -> None:
+    """One database and one role per service; a role cannot enter another's database.
+
+    `fresh` drops the databases that an earlier run of ours made.
+    """
+
+    async def make() -> None:
+        connection = await asyncpg.connect(postgres_url, timeout=10)
+        try:
+            for service, secret in passwords.items():
+                await _make_database(connection, name=f"ccib_{service}", secret=secret, fresh=fresh)
+        finally:
+            await connection.close()
+
+    try:
+        binaries.run(make())
+    except asyncpg.PostgresError as error:
+        raise ProvisioningFailed(f"PostgreSQL refused to make the databases: {error}") from error
+
+
+async def _make_database(
+    connection: asyncpg.Connection, *, name: str, secret: str, fresh: bool
+) -> None:
+    exists = await connection.fetchval("select oid from pg_database where datname = $1", name)
+    if exists and fresh:
+        comment = await connection.fetchval(
+            "select shobj_description($1::oid, 'pg_database')", exists
+        )
+        if comment != MADE_BY:
+            raise ProvisioningFailed(
+                f"the database {name} was not made by this stack and is not dropped: "
+                "drop it yourself, or use another server"
+            )
+        await connection.execute(f'drop database "{name}" with (force)')
+        exists = None
+    verb = (
+        "alter"
+        if await connection.fetchval("select 1 from pg_roles where rolname = $1", name)
+        else "create"
+    )
+    # Our own names and a random base64url secret: nothing to quote. Utility statements take no
+    # parameters.
+    await connection.execute(f"{verb} role \"{name}\" login password '{secret}'")
+    if not exists:
+        await connection.execute(f'grant "{name}" to current_user')
+        await connection.execute(f'create database "{name}" owner "{name}"')
+        await connection.execute(f"comment on database \"{name}\" is '{MADE_BY}'")
+    await connection.execute(f'revoke all on database "{name}" from public')
+
+
+def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
+    """What the services declare that they need in the broker."""
+    consumes = {service: list(_wiring(service).handlers) for service in passwords}
+    return topology.definitions(vhost=VHOST, passwords=passwords, consumes=consumes)
+
+
+def _wiring(service: str) -> Service:
+    """The service's wiring table, wherever its entry point keeps it."""
+    module = importlib.import_module(f"services.{service}.main")
+    return next(value for value in vars(module).values() if isinstance(value, Service))
+
+
+def provision_broker(servers: Servers, definitions: Mapping[str, Any]) -> None:
+    """Import definitions (users, permissions, exchanges, queues, bindings, policies).
+
+    What exists already and is equal is left alone; what differs in an argument that cannot be
+    changed is refused by the broker: ProvisioningFailed says which.
+    """
+    with httpx2.Client(base_url=servers.management_url, timeout=30) as management:
+        for vhost in definitions.get("vhosts", []):
+            _expect(management.put(f"/api/vhosts/{quote(vhost['name'], safe='')}", json={}))
+        _expect(management.post("/api/definitions", json=dict(definitions)))
+
+
+def make_vhost(servers: Servers, *, fresh: bool, vhost: str = VHOST) -> None:
+    """Make the virtual host, and let the administrator in."""
+    admin = quote(urlsplit(servers.amqp_url).username or "guest", safe="")
+    with httpx2.Client(base_url=servers.management_url, timeout=30) as management:
+        if fresh:
+            _expect(management.delete(f"/api/vhosts/{vhost}"), also=404)
+        _expect(management.put(f"/api/vhosts/{vhost}", json={}))
+        _expect(
+            management.put(
+                f"/api/permissions/{vhost}/{admin}",
+                json={"configure": ".*", "write": ".*", "read": ".*"},
+            )
+        )
+
+
+def _expect(answer: httpx2.Response, *, also: int = 200) -> None:
+    if not answer.is_success and answer.status_code != also:
+        raise ProvisioningFailed(
+            f"RabbitMQ refused {answer.request.method} {answer.request.url.path}: "
+            f"{answer.status_code} {answer.text[:500]}"
+        )
+
+
+def _with_user(url: str, *, user: str, secret: str, path: str) -> str:
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, f"{user}:{secret}@{place}", path, "", ""))
