@@ -11,9 +11,7 @@ from services.directory import reference
 FOLDER = Path(reference.__file__).parent
 
 
-@pytest.mark.parametrize(
-    "file", sorted(FOLDER.glob("*.csv")), ids=lambda file: file.stem
-)
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.csv")), ids=lambda file: file.stem)
 def test_codes_of_a_file_are_unique_and_sorted(file: Path) -> None:
     with file.open(encoding="utf-8", newline="") as lines:
         codes = [row["code"] for row in csv.DictReader(lines)]
@@ -29,16 +27,10 @@ def test_france_is_complete() -> None:
         "69123": 9,
     }
     metropolitan_and_overseas_departments = [
-        d
-        for d in reference.departments()
-        if d[:2] != "97" or d in _OVERSEAS_DEPARTMENTS
+        d for d in reference.departments() if d[:2] != "97" or d in _OVERSEAS_DEPARTMENTS
     ]
-    assert (
-        len([d for d in metropolitan_and_overseas_departments if d[:2] != "98"]) == 101
-    )
-    assert (
-        66_000_000 < sum(c.population for c in communes if not c.part_of) < 70_000_000
-    )
+    assert len([d for d in metropolitan_and_overseas_departments if d[:2] != "98"]) == 101
+    assert 66_000_000 < sum(c.population for c in communes if not c.part_of) < 70_000_000
 
 
 _OVERSEAS_DEPARTMENTS = {"971", "972", "973", "974", "976"}
@@ -97,7 +89,5 @@ def test_every_file_names_its_source_and_a_licence_lies_beside_it() -> None:
         "codes-naf.txt",
         "decoupage-administratif.txt",
     }
-    [vintage] = {
-        source["vintage"] for source in reference.sources() if "vintage" in source
-    }
+    [vintage] = {source["vintage"] for source in reference.sources() if "vintage" in source}
     assert vintage == reference.COMMUNES_VINTAGE

@@ -134,9 +134,7 @@ def activities() -> Mapping[str, Activity]:
 
 def sources() -> list[dict[str, object]]:
     """Package, version and licence behind each file."""
-    read: list[dict[str, object]] = json.loads(
-        (HERE / "sources.json").read_text(encoding="utf-8")
-    )
+    read: list[dict[str, object]] = json.loads((HERE / "sources.json").read_text(encoding="utf-8"))
     return read
 
 

