@@ -13,6 +13,7 @@ from stdnum.fr import siren, siret
 from deploy.local.seed.generate import generate
 from deploy.local.seed.identifiers import FICTION
 from deploy.local.seed.lexicon import themes, trades
+from deploy.local.seed.photos import photo
 from deploy.local.seed.records import (
     Attachment,
     Community,
@@ -232,3 +233,10 @@ def test_trades_bear_official_codes() -> None:
         if trade.aligned:
             assert len(trade.naf) == len(trade.stems) == len(trade.does)
     assert len({theme.slug for theme in themes()}) == 12
+
+
+def test_a_picture_is_small_and_the_same_for_the_same_person(records: list[Record]) -> None:
+    somebody, another = of(records, Person)[:2]
+    assert photo(somebody) == photo(somebody) != photo(another)
+    assert photo(somebody).startswith(b"\xff\xd8")
+    assert len(photo(somebody)) < 20_000

@@ -1,0 +1,150 @@
+"""Write the demo into the services' databases: COPY, one transaction per service."""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from deploy.local.seed.generate import COMPANIES, generate
+from deploy.local.seed.writers import Occasion, Writer
+from deploy.local.seed.writers.identity import Identity
+
+WRITERS: dict[str, Callable[[Occasion], Writer]] = {"identity": Identity}
+CHUNK = 20_000  # records held before they are copied
+MARK = "demo data: "
+
+
+class SeedRefusedError(Exception):
+    """A database already holds accounts that this demo did not make."""
+
+
+class Mark(NamedTuple):
+    """What a seeded database says about itself, in the comment of its schema."""
+
+    seed: int
+    companies: int
+    now: str
+
+
+@dataclass(slots=True)
+class Target:
+    """One service's database while its transaction is open."""
+
+    service: str
+    connection: asyncpg.Connection
+    writer: Writer
+    waiting: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    written: int = 0
+
+    async def flush(self) -> None:
+        for table in self.writer.tables:
+            rows = self.waiting.pop(table, [])
+            if not rows:
+                continue
+            columns = list(rows[0])
+            await self.connection.copy_records_to_table(
+                table,
+                columns=columns,
+                records=[tuple(row[column] for column in columns) for row in rows],
+            )
+            self.written += len(rows)
+
+
+async def load(
+    *,
+    urls: Mapping[str, str],
+    now: datetime,
+    password_hash: str,
+    notice_version: str,
+    companies: int = COMPANIES,
+    seed: int = 1,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, int]:
+    """Fill the databases of `urls` (service → PostgreSQL URL); returns rows written by service.
+
+    Every account of the demo gets `password_hash` and accepted `notice_version`. A database that
+    was filled with the same seed and size is left as it is, so a broken run can be repeated.
+    Raises `SeedRefusedError` before anything is written.
+    """
+    async with AsyncExitStack() as stack:
+        connections: dict[str, asyncpg.Connection] = {}
+        for service in WRITERS.keys() & urls.keys():
+            connection = await asyncpg.connect(urls[service])
+            stack.push_async_callback(connection.close)
+            connections[service] = connection
+        marks = {service: await _mark(connections[service]) for service in connections}
+        instant = _instant(marks, wanted=Mark(seed, companies, now.isoformat()))
+        for service, mark in marks.items():
+            if mark is None and await connections[service].fetchval(
+                "select exists (select from data_subject)"
+            ):
+                raise SeedRefusedError(f"{service} already holds people that are not of this demo")
+        occasion = Occasion(
+            now=instant, seed=seed, password_hash=password_hash, notice_version=notice_version
+        )
+        mark = Mark(seed, companies, instant.isoformat())
+        targets = [
+            await _open(stack, service=service, connection=connections[service], occasion=occasion)
+            for service in WRITERS
+            if service in connections and marks[service] is None
+        ]
+        if not targets:
+            return {}
+        for count, record in enumerate(generate(now=instant, companies=companies, seed=seed), 1):
+            for target in targets:
+                for table, row in target.writer.rows(record):
+                    target.waiting[table].append(row)
+            if count % CHUNK == 0:
+                await asyncio.gather(*(target.flush() for target in targets))
+                if progress:
+                    progress(f"{count} records")
+        await asyncio.gather(*(target.flush() for target in targets))
+        for target in targets:
+            await _set_mark(target.connection, mark)
+        return {target.service: target.written for target in targets}
+
+
+async def _open(
+    stack: AsyncExitStack, *, service: str, connection: asyncpg.Connection, occasion: Occasion
+) -> Target:
+    """Its transaction commits when the stack closes without an error."""
+    await stack.enter_async_context(connection.transaction())
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + json.dumps(value, ensure_ascii=False).encode(),
+        decoder=lambda value: json.loads(value[1:]),
+        format="binary",
+    )
+    return Target(service=service, connection=connection, writer=WRITERS[service](occasion))
+
+
+async def _mark(connection: asyncpg.Connection) -> Mark | None:
+    comment = await connection.fetchval(
+        "select obj_description('public'::regnamespace, 'pg_namespace')"
+    )
+    if not (comment or "").startswith(MARK):
+        return None
+    return Mark(**json.loads(comment.removeprefix(MARK)))
+
+
+async def _set_mark(connection: asyncpg.Connection, mark: Mark) -> None:
+    comment = MARK + json.dumps(mark._asdict())
+    literal = await connection.fetchval("select quote_literal($1::text)", comment)
+    await connection.execute(f"comment on schema public is {literal}")
+
+
+def _instant(marks: Mapping[str, Mark | None], *, wanted: Mark) -> datetime:
+    """The instant of the demo: the first run's, so that ids agree between the databases."""
+    found = {mark for mark in marks.values() if mark}
+    for mark in found:
+        if mark[:2] != wanted[:2] or len(found) > 1:
+            raise SeedRefusedError("the databases hold another demo: start over with fresh ones")
+        return datetime.fromisoformat(mark.now).astimezone(UTC)
+    return datetime.fromisoformat(wanted.now)
