@@ -41,6 +41,13 @@ _metadata = MetaData(naming_convention=NAMING)
 _OPAQUE = "opaque id, kept so that nothing brings the person back"
 _MESSAGE = "message with opaque ids only"
 _PLUMBING = "plumbing"
+# Rows come and go whatever the table's size: vacuum by count, not by share.
+_BUSY = {
+    "autovacuum_vacuum_scale_factor": 0,
+    "autovacuum_vacuum_threshold": 5000,
+    "autovacuum_vacuum_insert_scale_factor": 0,
+    "autovacuum_vacuum_insert_threshold": 20000,
+}
 
 data_subject = Table(
     "data_subject",
@@ -95,8 +102,10 @@ outbox = Table(
     ),
     Column("attempts", Integer, nullable=False, server_default="0", **not_personal(_PLUMBING)),
     Column("last_error", Text, nullable=True, **not_personal("slug of the broker's refusal")),
-    Index("ix_outbox_slot", "slot", "id"),
-    Index("ix_outbox_blocked", "aggregate", "id", postgresql_where=text("blocked_until IS NOT NULL")),
+    Index(
+        "ix_outbox_blocked", "aggregate", "id", postgresql_where=text("blocked_until IS NOT NULL")
+    ),
+    postgresql_with=_BUSY,
 )
 
 aggregate_sequence = Table(
@@ -120,18 +129,17 @@ inbox = Table(
     ),
     Column("attempts", Integer, nullable=False, server_default="0", **not_personal(_PLUMBING)),
     Column("retry_at", Instant, nullable=True, **not_personal(_PLUMBING)),
-    Column("type", Text, nullable=True, **not_personal("event type, while it waits")),
+    Column("type", Text, nullable=True, **not_personal("event type, until it is done")),
     Column("body", LargeBinary, nullable=True, **not_personal(_MESSAGE)),
-    Column("sender", Text, nullable=True, **not_personal("broker user that the broker vouched for")),
+    Column(
+        "sender", Text, nullable=True, **not_personal("broker user that the broker vouched for")
+    ),
     Column("order", BigInteger, Identity(always=True, cache=1), **not_personal("order of arrival")),
     Column("reason", Text, nullable=True, **not_personal("error class and static message")),
-    Index(
-        "ix_inbox_unfinished",
-        "aggregate",
-        "order",
-        postgresql_where=text("state IN ('waiting', 'dead', 'parked')"),
-    ),
+    Index("ix_inbox_waiting", "aggregate", "order", postgresql_where=text("state = 'waiting'")),
+    Index("ix_inbox_stuck", "type", postgresql_where=text("state IN ('dead', 'parked')")),
     Index("ix_inbox_received_at", "received_at"),
+    postgresql_with=_BUSY,
 )
 
 idempotency_key = Table(

@@ -1,0 +1,184 @@
+"""Taking messages off a queue: one connection, in order, a few at a time, acknowledged by hand.
+
+A message that kills the process must not take its neighbours to the dead letters: the broker counts
+a delivery for everything the dying consumer held. So every connection starts with one message at a
+time and takes more only once it has finished one that was never delivered before - by then whatever
+killed its predecessor is through, or has reached its delivery limit alone.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from pydantic import ValidationError
+
+from chassis.bus import BROKEN, Backoff, close, connect, wait_any
+from contracts.base import Envelope
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """How a message came, beside what it says."""
+
+    event_id: UUID
+    type: str
+    sequence: int | None
+    time: datetime
+    source: str
+    """What the message claims; `sender` is what the broker vouches for."""
+    sender: str | None
+    """The broker user who published it; None when it did not say, which ours always do."""
+    redelivered: bool
+
+
+def delivery_of(envelope: Envelope, *, sender: str | None, redelivered: bool) -> Delivery:
+    """The delivery of a decoded message."""
+    return Delivery(
+        event_id=envelope.id,
+        type=envelope.type,
+        sequence=envelope.sequence,
+        time=envelope.time,
+        source=envelope.source,
+        sender=sender,
+        redelivered=redelivered,
+    )
+
+
+class Source:
+    """One consumer on one queue."""
+
+    def __init__(self, *, prefetch: int) -> None:
+        self.prefetch = prefetch
+        self.lost = asyncio.Event()
+        """The channel is gone: what was taken will be delivered again, here or elsewhere."""
+        self.proven = asyncio.Event()
+        """A message that was never delivered before has been finished."""
+        self._arrived = asyncio.Event()
+        self._buffer: deque[AbstractIncomingMessage] = deque()
+
+    @classmethod
+    async def open(cls, channel: AbstractChannel, *, queue: str, prefetch: int) -> Self:
+        """Start consuming; raises aio-pika's `ChannelClosed` when there is no such queue."""
+        source = cls(prefetch=prefetch)
+        await channel.set_qos(prefetch_count=prefetch)
+        channel.close_callbacks.add(source._on_gone)
+        underlay = await channel.get_underlay_channel()
+        underlay.on_consumer_cancel_callbacks.add(source._on_gone)
+        declared = await channel.get_queue(queue, ensure=False)
+        await declared.consume(source._on_message)
+        return source
+
+    def _on_gone(self, *_: Any) -> None:
+        self.lost.set()
+
+    async def _on_message(self, message: AbstractIncomingMessage) -> None:
+        # The library starts one task per message, in order: without an await none can overtake.
+        self._buffer.append(message)
+        self._arrived.set()
+
+    async def take(self, limit: int, stop: asyncio.Event) -> list[AbstractIncomingMessage]:
+        """What has arrived, at least one message; empty when it is time to leave this source."""
+        enough = (self.proven,) if self.prefetch == 1 else ()
+        while not stop.is_set() and not self.lost.is_set():
+            if self._buffer:
+                return [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+            if any(event.is_set() for event in enough):
+                break
+            self._arrived.clear()
+            await wait_any(self._arrived, self.lost, stop, *enough)
+        return []
+
+    def finished(self, *messages: AbstractIncomingMessage) -> None:
+        """Say that these were acknowledged."""
+        if any(deliveries(message) == 0 for message in messages):
+            self.proven.set()
+
+
+async def consume(
+    *,
+    amqp_url: str,
+    queue: str,
+    prefetch: int,
+    stop: asyncio.Event,
+    work: Callable[[Source], Awaitable[None]],
+) -> None:
+    """Give `work` a source, again and again, until `stop`; a lost broker is waited for.
+
+    `work` returns once `Source.take` gave it nothing, and everything taken is finished or left.
+    """
+    backoff = Backoff(longest=3.0)
+    while not stop.is_set():
+        try:
+            connection = await connect(amqp_url, purpose=f"consume {queue}")
+            try:
+                await _on_connection(
+                    connection,
+                    queue=queue,
+                    prefetch=prefetch,
+                    stop=stop,
+                    work=work,
+                    backoff=backoff,
+                )
+            finally:
+                await close(connection)
+        except BROKEN as error:
+            logger.warning("consumer_lost_connection", queue=queue, error=type(error).__name__)
+        if not stop.is_set():
+            await wait_any(stop, within=backoff.next())
+
+
+async def _on_connection(
+    connection: AbstractConnection,
+    *,
+    queue: str,
+    prefetch: int,
+    stop: asyncio.Event,
+    work: Callable[[Source], Awaitable[None]],
+    backoff: Backoff,
+) -> None:
+    allowed = 1
+    while not stop.is_set():
+        channel = await connection.channel(publisher_confirms=False)
+        source = await Source.open(channel, queue=queue, prefetch=allowed)
+        backoff.reset()
+        await work(source)
+        if source.lost.is_set():
+            return
+        if source.proven.is_set():
+            allowed = prefetch
+        await channel.close()
+
+
+def deliveries(message: AbstractIncomingMessage) -> int:
+    """How often the broker delivered it before; quorum queues count."""
+    counted = message.headers.get("x-delivery-count")
+    return counted if isinstance(counted, int) else int(bool(message.redelivered))
+
+
+async def decode(message: AbstractIncomingMessage, *, queue: str) -> Envelope | None:
+    """The CloudEvent of a message; what is none goes to the dead letters, loudly."""
+    try:
+        return Envelope.model_validate_json(message.body)
+    except ValidationError:
+        await refuse(message, queue=queue, reason="undecodable")
+        return None
+
+
+async def refuse(message: AbstractIncomingMessage, *, queue: str, reason: str) -> None:
+    """Send a message to the dead letters of its queue."""
+    logger.error(
+        "message_dead_lettered",
+        queue=queue,
+        reason=reason,
+        message_id=message.message_id,
+        sender=message.user_id,
+    )
+    await message.reject(requeue=False)
