@@ -1,8 +1,8 @@
 """The second way: containers, through testcontainers.
 
 Written for, and untried against, a real engine: the machines this was made on have none. What
-can be tried without one (no engine: an answer within milliseconds) is. `testcontainers` takes
-half a second to import, so it is imported where there is an engine.
+can be tried without one (no engine: an answer within milliseconds) is. The libraries take half a
+second to import, so they are where there is an engine.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import docker
-import docker.errors
-
 POSTGRES_IMAGE = "postgres:17.5-bookworm"
 RABBITMQ_IMAGE = "rabbitmq:4.1.4-management"
 
@@ -27,6 +24,9 @@ def engine_answers() -> bool:
     """Whether a Docker engine is reachable; a client on the PATH proves nothing."""
     if not _listens(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"):
         return False
+    import docker
+    import docker.errors
+
     try:
         with closing(docker.from_env(timeout=3)) as client:
             return bool(client.ping())
@@ -57,6 +57,9 @@ def volume(directory: Path, name: str) -> str:
 def remove_volumes(directory: Path) -> None:
     if not engine_answers():
         return
+    import docker
+    import docker.errors
+
     with closing(docker.from_env(timeout=10)) as client:
         for name in ("postgres", "rabbitmq"):
             try:

@@ -46,7 +46,8 @@ def ensure(
         write_json(draft, description)
         outcome = seed(layout=layout, stack=draft, say=say)
         draft.unlink()
-        write_json(layout.first_run, outcome)
+        if outcome:
+            write_json(layout.first_run, outcome)
     known = read_json(layout.first_run)
     partner = known.get("partner", {})
     return FirstRun(

@@ -22,12 +22,14 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Server": "",
-    # The API pages (Swagger UI, served by the services themselves) carry an inline script.
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-    ),
 }
+
+# The API pages (Swagger UI, served by the services themselves) carry an inline script. Every other
+# page says its own, stricter policy.
+API_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
 
 
 def write_configuration(
@@ -70,6 +72,9 @@ def _routes(*, services: Mapping[str, str], landing: str) -> dict[str, Any]:
         },
         "middlewares": {
             "headers": {"headers": {"customResponseHeaders": HEADERS}},
+            "api-policy": {
+                "headers": {"customResponseHeaders": {"Content-Security-Policy": API_POLICY}}
+            },
             "limit": {"buffering": {"maxRequestBodyBytes": MAX_BODY_BYTES}},
         },
     }
@@ -80,7 +85,7 @@ def _router(service: str, rule: str) -> dict[str, Any]:
         "rule": rule,
         "service": service,
         "entryPoints": ["web"],
-        "middlewares": ["headers", "limit"],
+        "middlewares": ["headers", "limit", *(["api-policy"] if service != "landing" else [])],
     }
 
 

@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from deploy.local import pages, tour
 from deploy.local.layout import SERVICES, read_json
@@ -43,7 +43,7 @@ def build_app(*, stack: Path) -> FastAPI:
     app = FastAPI(title="CCI Business", openapi_url=None)
     pages.add_static(app)
 
-    @app.get("/")
+    @app.api_route("/", methods=["GET", "HEAD"])
     def index(request: Request) -> HTMLResponse:
         known = read_json(stack)
         return pages.render(
@@ -61,7 +61,10 @@ def build_app(*, stack: Path) -> FastAPI:
         )
 
     @app.exception_handler(404)
-    def missing(_request: Request, _error: Exception) -> HTMLResponse:
+    def missing(request: Request, _error: Exception) -> Response:
+        if request.url.path.startswith("/api/"):  # a program asks: the same error as everywhere
+            problem = {"type": "urn:ccib:problem:not-found", "title": "Introuvable", "status": 404}
+            return JSONResponse(problem, 404, media_type="application/problem+json")
         return pages.render("missing.html", status=404)
 
     return app

@@ -11,7 +11,6 @@ import asyncpg
 import httpx2
 
 from chassis import topology
-from chassis.service import Service
 from deploy.local import binaries
 from deploy.local.backing import Servers
 from deploy.local.errors import ProvisioningFailed
@@ -88,14 +87,12 @@ async def _make_database(
 
 def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
     """What the services declare that they need in the broker."""
-    consumes = {service: list(_wiring(service).handlers) for service in passwords}
+    wiring = {
+        service: importlib.import_module(f"services.{service}.wiring").SERVICE
+        for service in passwords
+    }
+    consumes = {service: list(wired.handlers) for service, wired in wiring.items()}
     return topology.definitions(vhost=VHOST, passwords=passwords, consumes=consumes)
-
-
-def _wiring(service: str) -> Service:
-    """The service's wiring table, wherever its entry point keeps it."""
-    module = importlib.import_module(f"services.{service}.main")
-    return next(value for value in vars(module).values() if isinstance(value, Service))
 
 
 def provision_broker(servers: Servers, definitions: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 from deploy.local import backing, children, first_run, keys, processes, provision, screen
 from deploy.local.backing import Servers
 from deploy.local.children import Ports
-from deploy.local.errors import MigrationFailed, PortTaken, StackError
+from deploy.local.errors import MigrationFailed, MissingRight, PortTaken, StackError
 from deploy.local.layout import REPOSITORY, SERVICES, Layout, write_json
 from deploy.local.supervisor import Supervisor
 
@@ -58,6 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
     except StackError as error:
         say.error(str(error))
         return error.exit_code
+    except PermissionError as error:
+        say.error(
+            f"{error.filename}: no right to use it; was the platform started by another user "
+            "(root, perhaps) before? Give the folder back with chown, or remove it"
+        )
+        return MissingRight.exit_code
     return 0
 
 

@@ -64,6 +64,8 @@ class Supervisor:
     say: Say
     servers: Sequence[PrivateServer] = ()
     steps: list[list[Child]] = field(default_factory=list)
+    server_start_at: dict[str, float] = field(default_factory=dict)
+    """When a server that dies may be started again."""
 
     @property
     def children(self) -> list[Child]:
@@ -98,12 +100,13 @@ class Supervisor:
     def tend(self) -> bool:
         """Look once after everybody; returns whether a process was replaced."""
         replaced = False
+        now = time.monotonic()
         for server in self.servers:
-            if not server.alive:
-                self.say(f"{server.name} stopped: starting it again")
+            if not server.alive and now >= self.server_start_at.get(server.name, 0.0):
+                self.say(f"{server.name} stopped: starting it again — log: {server.log}")
+                self.server_start_at[server.name] = now + LONGEST_PAUSE_SECONDS
                 server.start()
                 replaced = True
-        now = time.monotonic()
         for child in self.children:
             if child.alive:
                 continue
