@@ -72,7 +72,8 @@ class KeySource(Protocol):
 
 class RemoteKeys:
     """Identity's JWKS, kept for five minutes, fetched again (not more often than every five
-    seconds) when a token names an unknown key. The old set serves while identity is away."""
+    seconds) when a token names an unknown key. The old set serves while identity is away.
+    """
 
     def __init__(self, url: str, client: httpx2.AsyncClient) -> None:
         self._url = url
@@ -126,13 +127,13 @@ class TokenVerifier:
 
     async def claims(self, token: str, *, kind: str) -> Mapping[str, Any]:
         """The claims of a valid token of that `typ`; the same refusals as `verify`."""
-        for renew in (False, True):
+        try:
+            decoded = jwt.decode(token, await self.source.keys(), ALGORITHMS)
+        except (JoseError, ValueError):  # perhaps of a key that is newer than what we have
             try:
-                decoded = jwt.decode(token, await self.source.keys(renew=renew), ALGORITHMS)
-                break
+                decoded = jwt.decode(token, await self.source.keys(renew=True), ALGORITHMS)
             except (JoseError, ValueError):
-                if renew:
-                    raise NotAuthenticatedError("Le jeton est invalide.") from None
+                raise NotAuthenticatedError("Le jeton est invalide.") from None
         if decoded.header.get("typ") != kind or decoded.claims.get("iss") != self.issuer:
             raise NotAuthenticatedError("Le jeton est invalide.")
         expires = decoded.claims.get("exp")

@@ -8,7 +8,7 @@ killed its predecessor is through, or has reached its delivery limit alone.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -37,6 +37,8 @@ class Delivery:
     sender: str | None
     """The broker user who published it; None when it did not say, which ours always do."""
     redelivered: bool
+    data: Mapping[str, Any]
+    """What was said, as it was said: a signature covers fields that we may not know."""
 
 
 def delivery_of(envelope: Envelope, *, sender: str | None, redelivered: bool) -> Delivery:
@@ -49,6 +51,7 @@ def delivery_of(envelope: Envelope, *, sender: str | None, redelivered: bool) ->
         source=envelope.source,
         sender=sender,
         redelivered=redelivered,
+        data=envelope.data,
     )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from joserfc.jwk import ECKey
 from sqlalchemy import any_, bindparam, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,7 +19,7 @@ from sqlalchemy.types import Uuid
 
 from chassis import clock, live_schema, outbox
 from chassis.catalogue import KEY, Catalogue, Fate, Personal, SubjectColumn
-from chassis.evidence import ECKey, digest, sign
+from chassis.evidence import digest, sign
 from chassis.storage import Storage
 from chassis.tables import applied, data_subject
 from contracts.privacy import (
@@ -149,7 +150,7 @@ async def erase(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) -
         await eraser.rules[name](session, people, tallies)
     files: list[str] = []
     for entry in eraser.catalogue.subjects:
-        await _fall(session, entry, people, tallies, files, now)
+        await _fall(session, entry, people=people, tallies=tallies, files=files, now=now)
     await eraser.storage.delete(*files)
     marked = await session.scalars(
         update(data_subject)
@@ -169,6 +170,7 @@ def _any(people: Sequence[UUID]) -> Any:
 async def _fall(
     session: AsyncSession,
     entry: SubjectColumn,
+    *,
     people: Sequence[UUID],
     tallies: Tallies,
     files: list[str],

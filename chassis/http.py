@@ -260,6 +260,8 @@ class _MethodNotAllowedError(ProblemError):
 async def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, StarletteHTTPException):
         raise error
+    if isinstance(error.__cause__, ProblemError):  # FastAPI wraps what reading the body raises
+        return problem_response(request, error.__cause__)
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             return problem_response(request, NotFoundError())

@@ -1,5 +1,6 @@
 """Sending one mail over SMTP; what it says is the business of the service that sends it."""
 
+from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlparse
@@ -18,7 +19,8 @@ async def send(
     to: str,
     subject: str,
     text: str,
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    attachments: Mapping[str, bytes] | None = None,
 ) -> None:
     """Hand a plain-text mail to the server; returns once the server has accepted it.
 
@@ -31,6 +33,10 @@ async def send(
     for name, value in (headers or {}).items():
         message[name] = value
     message.set_content(text)
+    for name, content in (attachments or {}).items():
+        message.add_attachment(
+            content, maintype="application", subtype="octet-stream", filename=name
+        )
     server = urlparse(smtp_url)
     try:
         await aiosmtplib.send(

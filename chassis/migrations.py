@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from alembic import command, context
 from alembic.config import Config
@@ -98,11 +98,11 @@ def _run(metadata: MetaData) -> Callable[[Connection], None]:
     return run
 
 
-def _ours(_: Any, name: str | None, kind: str, __: bool, ___: Any) -> bool:
+def _ours(_: Any, name: str | None, kind: str, *__: Any) -> bool:
     return not (kind == "table" and name == "alembic_version")
 
 
-def _render(kind: str, item: Any, _: Any) -> str | bool:
+def _render(kind: str, item: Any, _: Any) -> str | Literal[False]:
     if kind == "type" and isinstance(item, AutoString):
         return f"sa.String(length={item.length})" if item.length else "sa.String()"
     return False

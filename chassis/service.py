@@ -13,10 +13,12 @@ import httpx2
 import structlog
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from chassis import erasure, evidence, idempotency, inbox, log, relay, topology
 from chassis.auth import KeySource, RemoteKeys, TokenVerifier
 from chassis.catalogue import Catalogue, Personal
+from chassis.client_credentials import ClientCredentials
 from chassis.db import Database
 from chassis.erasure import Eraser, SharedRule
 from chassis.http import build_app
@@ -73,6 +75,7 @@ class Runtime:
     settings: Any
     db: Database
     http: httpx2.AsyncClient
+    credentials: ClientCredentials
     tokens: TokenVerifier
     storage: Storage
     ledger: LedgerCopy
@@ -87,7 +90,7 @@ class Runtime:
         try:
             async with self.db.engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
-        except Exception:
+        except (OSError, SQLAlchemyError):
             return "database unreachable"
         return None
 
@@ -111,6 +114,12 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
             settings=settings,
             db=db,
             http=client,
+            credentials=ClientCredentials(
+                http=client,
+                identity_url=settings.identity_url,
+                client_id=service.name,
+                secret_file=settings.secrets_dir / "client_secret",
+            ),
             tokens=TokenVerifier(issuer=settings.issuer, audience=service.name, source=source),
             storage=storage,
             ledger=LedgerCopy(settings.ledger_url),

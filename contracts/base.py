@@ -63,7 +63,7 @@ class Event(BaseModel):
         super().__init_subclass__()  # the names are read below, once the fields are known
 
     @classmethod
-    def __pydantic_init_subclass__(
+    def __pydantic_init_subclass__(  # type: ignore[override]  # the names are ours to require
         cls, *, owner: str, fact: str, subject: str, version: int = 1, kind: Kind = Kind.FACT
     ) -> None:
         cls.owner, cls.fact, cls.version, cls.kind = owner, fact, version, kind

@@ -43,9 +43,11 @@ class ReplySubmitted(Event, owner="consultations", fact="reply_submitted", subje
 
 
 class ReplyWithdrawn(Event, owner="consultations", fact="reply_withdrawn", subject="reply_id"):
-    """The author took the reply back."""
+    """Taken back by its author, an administrator of its company, or with the company itself.
+
+    It names nobody: the author may be forgotten by then.
+    """
 
     reply_id: UUID
     consultation_id: UUID
     company_id: UUID
-    person_id: PersonId

@@ -130,9 +130,7 @@ class ManifestAnnounced(
     signature: CompactJws
 
 
-class ErasureCompleted(
-    Event, owner="privacy", fact="erasure_completed", subject="erasure_id"
-):
+class ErasureCompleted(Event, owner="privacy", fact="erasure_completed", subject="erasure_id"):
     """Every participant has proven that this person is forgotten."""
 
     erasure_id: UUID
@@ -142,5 +140,5 @@ class NoticePublished(Event, owner="privacy", fact="notice_published", subject="
     """A new version of the data-protection notice is in force (N8.2)."""
 
     notice_id: UUID
-    version: Slug
+    notice_version: Slug
     in_force_from: datetime

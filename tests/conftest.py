@@ -33,7 +33,7 @@ class _Keeper(threading.Thread):
                     management_url=found.management_url,
                 )
                 self.done.wait()
-        except Exception as error:  # told to every test that asks for a server
+        except Exception as error:  # noqa: BLE001 - told to every test that asks for a server
             self._tell(error=f"{type(error).__name__}: {error}")
 
     def _tell(self, **what: str) -> None:

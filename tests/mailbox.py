@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from types import TracebackType
@@ -16,7 +17,9 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
-        self._controller = Controller(self, hostname="127.0.0.1", port=0, ready_timeout=10)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self._controller = Controller(self, hostname="127.0.0.1", port=self._port, ready_timeout=10)
 
     async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802
         content: Any = envelope.content
@@ -36,9 +39,7 @@ class Mailbox:
 
     @property
     def url(self) -> str:
-        assert self._controller.server is not None
-        port = self._controller.server.sockets[0].getsockname()[1]
-        return f"smtp://127.0.0.1:{port}"
+        return f"smtp://127.0.0.1:{self._port}"
 
     def to(self, address: str) -> list[EmailMessage]:
         """The mails to one address."""

@@ -30,7 +30,7 @@ from chassis.service import Runtime, Service
 from contracts.base import Event, Kind
 from deploy.local.keys import make_secrets
 from deploy.local.layout import REPOSITORY, Layout
-from services.identity.credentials import TokenKeys, access_claims
+from services.identity.credentials import AUDIENCES, TokenKeys, access_claims
 
 ISSUER = "http://platform.example"
 
@@ -57,8 +57,7 @@ class Stand:
         *,
         roles: Iterable[Role] = (),
         scopes: Iterable[str] = (),
-        audiences: Iterable[str] = ("identity", "directory", "consultations", "privacy")
-        + ("notifications",),
+        audiences: Iterable[str] = AUDIENCES,
         shift: float = 0,
     ) -> dict[str, str]:
         """Request headers with a valid token of that person, or of a client with `scopes`."""
@@ -176,7 +175,7 @@ async def standing(
         wired.catalogue.metadata,
         database_url,
     )
-    facts = {wired.name: [event for event in wired.handlers]}
+    facts = {wired.name: list(wired.handlers)}
     wanted = topology.definitions(
         vhost=name,
         prefix=f"{name}-",

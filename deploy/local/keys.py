@@ -30,6 +30,7 @@ def make_secrets(layout: Layout) -> dict[str, str]:
         evidence = _private_key(folder / "evidence.pem")
         (layout.trust / "evidence" / f"{service}.pem").write_bytes(_public_pem(evidence))
     if "identity" in SERVICES:
+        _random(layout.secrets / "identity" / "throttle.key")
         tokens = layout.secrets / "identity" / "tokens"
         tokens.mkdir(mode=0o700, exist_ok=True)
         # Two from the start, so that one can be retired while tokens of the other still live.

@@ -185,7 +185,7 @@ async def change_password(body: PasswordChange, session: SessionDep, user: Curre
 
 
 @router.delete("/me", status_code=HTTPStatus.ACCEPTED)
-async def delete_me(
+async def delete_me(  # noqa: PLR0917 - FastAPI passes them by name
     body: DeleteMe,
     request: Request,
     response: Response,

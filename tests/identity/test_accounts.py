@@ -1,5 +1,6 @@
 """Signing up, confirming, signing in, staying signed in, getting back in, leaving."""
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ from contracts.identity import AccountLocked, AccountOpened, AccountVerified
 from tests.mailbox import Mailbox, token_in
 from tests.stand import Stand
 
-PASSWORD = "Sept-Péniches-Bleues-42"  # noqa: S105
+PASSWORD = "Sept-Péniches-Bleues-42"
 
 
 def an_address() -> str:
@@ -177,7 +178,7 @@ async def test_deleting_the_account_locks_it_and_tells_privacy(
     identity: Stand, mailbox: Mailbox
 ) -> None:
     email = await a_member(identity, mailbox)
-    headers, refresh = await signed_in(identity, email)
+    headers, _ = await signed_in(identity, email)
     me = (await identity.client.get("/api/identity/me", headers=headers)).json()
     wrong = await identity.client.request(
         "DELETE", "/api/identity/me", json={"password": "faux"}, headers=headers
@@ -200,8 +201,6 @@ async def test_deleting_the_account_locks_it_and_tells_privacy(
         for _ in range(500):
             if identity.heard_count(AccountLocked, account_id=me["account_id"]) > 1:
                 break
-            import asyncio
-
             await asyncio.sleep(0.02)
         else:
             pytest.fail("the wish to be deleted was not told again")

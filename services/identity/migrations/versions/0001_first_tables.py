@@ -111,7 +111,7 @@ def upgrade() -> None:
             "retry_at", sa.DateTime(timezone=True), nullable=True, comment="not personal: plumbing"
         ),
         sa.Column(
-            "type", sa.Text(), nullable=True, comment="not personal: event type, while it waits"
+            "type", sa.Text(), nullable=True, comment="not personal: event type, until it is done"
         ),
         sa.Column(
             "body",
@@ -139,14 +139,27 @@ def upgrade() -> None:
             comment="not personal: error class and static message",
         ),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_inbox")),
+        postgresql_with={
+            "autovacuum_vacuum_scale_factor": 0,
+            "autovacuum_vacuum_threshold": 5000,
+            "autovacuum_vacuum_insert_scale_factor": 0,
+            "autovacuum_vacuum_insert_threshold": 20000,
+        },
     )
     op.create_index("ix_inbox_received_at", "inbox", ["received_at"], unique=False)
     op.create_index(
-        "ix_inbox_unfinished",
+        "ix_inbox_stuck",
+        "inbox",
+        ["type"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('dead', 'parked')"),
+    )
+    op.create_index(
+        "ix_inbox_waiting",
         "inbox",
         ["aggregate", "order"],
         unique=False,
-        postgresql_where=sa.text("state IN ('waiting', 'dead', 'parked')"),
+        postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
         "outbox",
@@ -201,6 +214,12 @@ def upgrade() -> None:
             comment="not personal: slug of the broker's refusal",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+        postgresql_with={
+            "autovacuum_vacuum_scale_factor": 0,
+            "autovacuum_vacuum_threshold": 5000,
+            "autovacuum_vacuum_insert_scale_factor": 0,
+            "autovacuum_vacuum_insert_threshold": 20000,
+        },
     )
     op.create_index(
         "ix_outbox_blocked",
@@ -209,7 +228,6 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("blocked_until IS NOT NULL"),
     )
-    op.create_index("ix_outbox_slot", "outbox", ["slot", "id"], unique=False)
     op.create_table(
         "account",
         sa.Column("id", sa.Uuid(), nullable=False, comment="data subject: fate=delete"),

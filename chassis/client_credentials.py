@@ -1,0 +1,48 @@
+"""Reading from another service: an access token by client credentials (RFC 6749, section 4.4)."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import httpx2
+
+from chassis.errors import UnavailableError
+
+_RENEW_BEFORE_END_S = 30
+
+
+class ClientCredentials:
+    """This service's token, kept until half a minute before its end."""
+
+    def __init__(
+        self, *, http: httpx2.AsyncClient, identity_url: str, client_id: str, secret_file: Path
+    ) -> None:
+        self._http = http
+        self._identity_url = identity_url
+        self._client_id = client_id
+        self._secret_file = secret_file
+        self._token = ""
+        self._ends = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def headers(self) -> dict[str, str]:
+        """Request headers with a valid token; raises `UnavailableError` when identity gives none."""
+        async with self._lock:
+            if time.monotonic() >= self._ends:
+                await self._fetch()
+        return {"Authorization": f"Bearer {self._token}"}
+
+    async def _fetch(self) -> None:
+        asked = time.monotonic()
+        try:
+            answer = await self._http.post(
+                f"{self._identity_url}/api/identity/oauth/token",
+                data={"grant_type": "client_credentials"},
+                auth=(self._client_id, self._secret_file.read_text(encoding="utf-8").strip()),
+            )
+            answer.raise_for_status()
+        except httpx2.HTTPError as error:
+            raise UnavailableError from error
+        given = answer.json()
+        self._token = given["access_token"]
+        self._ends = asked + given["expires_in"] - _RENEW_BEFORE_END_S

@@ -1,0 +1,247 @@
+"""Judging what participants answer. Nothing but proof closes a step.
+
+A bad answer raises nothing: it is recorded as a refusal, the step stays open and is chased.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import String, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import Uuid
+from sqlmodel import col
+
+from chassis import clock
+from chassis.db import wake
+from chassis.evidence import SignatureError, import_key, verify
+from contracts.privacy import (
+    ErasureAcknowledged,
+    ManifestAnnounced,
+    Outcome,
+    PartnerAcknowledged,
+    SubjectEvidence,
+    TableEvidence,
+)
+from services.privacy.models import (
+    Broadcast,
+    Manifest,
+    Participant,
+    ParticipantKind,
+    Refusal,
+)
+
+log = structlog.get_logger()
+
+COMPLETION_BELL = "completion"
+
+refusals = Counter("erasure_answers_refused", "Answers that proved nothing", ["cause"])
+
+
+class _RefusedError(Exception):
+    """Why an answer proves nothing: a slug of a closed list."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+async def announce_manifest(
+    session: AsyncSession,
+    announced: ManifestAnnounced,
+    *,
+    sender: str | None,
+    statement: Mapping[str, Any],
+) -> None:
+    """Keep what a service declares to hold, if it is the service that says so."""
+    try:
+        participant = await _signed_by_sender(session, announced.participant, sender, statement)
+    except _RefusedError as refused:
+        await _refuse(session, refused.cause, sender=sender, position=None)
+        return
+    await session.execute(
+        insert(Manifest)
+        .values(
+            participant=participant.name,
+            manifest_hash=announced.manifest_hash,
+            manifest=announced.manifest,
+            announced_at=clock.now(),
+        )
+        .on_conflict_do_update(
+            index_elements=["participant", "manifest_hash"], set_={"announced_at": clock.now()}
+        )
+    )
+
+
+async def acknowledge(
+    session: AsyncSession,
+    answer: ErasureAcknowledged,
+    *,
+    sender: str | None,
+    statement: Mapping[str, Any],
+) -> None:
+    """Close a service's steps, for the people of whom it shows complete, signed evidence."""
+    try:
+        participant = await _signed_by_sender(session, answer.participant, sender, statement)
+        await _known_position(session, answer.position, answer.entry_hash)
+        manifest = await session.get(Manifest, (participant.name, answer.manifest_hash))
+        if manifest is None:
+            raise _RefusedError("unknown-manifest")
+        for evidence in answer.subjects:
+            _complete(evidence, manifest.manifest)
+        await _close(
+            session,
+            participant=participant.name,
+            position=answer.position,
+            manifest_hash=answer.manifest_hash,
+            subjects=[
+                (
+                    evidence.erasure_id,
+                    evidence.outcome,
+                    {
+                        name: table.model_dump(mode="json")
+                        for name, table in evidence.tables.items()
+                    },
+                )
+                for evidence in answer.subjects
+            ],
+        )
+    except _RefusedError as refused:
+        await _refuse(session, refused.cause, sender=sender, position=answer.position)
+
+
+async def acknowledge_as_partner(
+    session: AsyncSession, answer: PartnerAcknowledged, *, sender: str | None
+) -> None:
+    """Close a partner's steps on its word, which the broker vouches is its own."""
+    try:
+        participant = await session.scalar(
+            select(Participant).where(col(Participant.broker_user) == sender)
+        )
+        if participant is None or participant.kind != ParticipantKind.PARTNER:
+            raise _RefusedError("stranger")
+        await _known_position(session, answer.position, answer.entry_hash)
+        if any(subject.outcome is Outcome.WAIVED for subject in answer.subjects):
+            raise _RefusedError("outcome-not-its-own")
+        await _close(
+            session,
+            participant=participant.name,
+            position=answer.position,
+            manifest_hash=None,
+            subjects=[(subject.erasure_id, subject.outcome, None) for subject in answer.subjects],
+        )
+    except _RefusedError as refused:
+        await _refuse(session, refused.cause, sender=sender, position=answer.position)
+
+
+async def _signed_by_sender(
+    session: AsyncSession, name: str, sender: str | None, statement: Mapping[str, Any]
+) -> Participant:
+    """The service of that name, if the broker says it speaks and its key has signed the statement."""
+    participant = await session.get(Participant, name)
+    if participant is None or participant.public_key is None or not participant.active:
+        raise _RefusedError("stranger")
+    if participant.broker_user != sender:
+        raise _RefusedError("foreign-sender")
+    unsigned = {key: value for key, value in statement.items() if key != "signature"}
+    try:
+        verify(unsigned, str(statement.get("signature", "")), import_key(participant.public_key))
+    except SignatureError:
+        raise _RefusedError("bad-signature") from None
+    return participant
+
+
+async def _known_position(session: AsyncSession, position: int, entry_hash: str) -> None:
+    known = await session.scalar(
+        select(col(Broadcast.entry_hash)).where(
+            col(Broadcast.position) == position, col(Broadcast.sent_at).is_not(None)
+        )
+    )
+    if known != entry_hash:
+        raise _RefusedError("unknown-position" if known is None else "another-entry")
+
+
+def _complete(evidence: SubjectEvidence, manifest: Mapping[str, Any]) -> None:
+    """Every declared table is accounted for, and the outcome is what the counts say."""
+    declared = {name for name, table in manifest["tables"].items() if table["subjects"]}
+    if set(evidence.tables) != declared:
+        raise _RefusedError("incomplete-evidence")
+    holds = {
+        subject["hold"]["rule"]
+        for table in manifest["tables"].values()
+        for subject in table["subjects"].values()
+        if "hold" in subject
+    }
+    kept = {kept.rule for table in evidence.tables.values() for kept in table.kept}
+    if not kept <= holds:
+        raise _RefusedError("undeclared-hold")
+    if evidence.outcome is not _outcome(evidence.tables.values()):
+        raise _RefusedError("outcome-against-counts")
+
+
+def _outcome(tables: Any) -> Outcome:
+    rows: Sequence[TableEvidence] = list(tables)
+    if any(kept.rows for table in rows for kept in table.kept):
+        return Outcome.KEPT_UNDER_HOLD
+    if any(table.deleted or table.detached for table in rows):
+        return Outcome.ERASED
+    return Outcome.NOTHING_HELD
+
+
+_CLOSE = text(
+    """
+    UPDATE step
+    SET outcome = coalesce(step.outcome, answer.outcome),
+        tables = coalesce(step.tables, answer.tables),
+        manifest_hash = coalesce(step.manifest_hash, :manifest_hash),
+        acknowledged_at = coalesce(step.acknowledged_at, :now)
+    FROM unnest(:ids, :outcomes, :tables) AS answer (erasure_id, outcome, tables)
+    WHERE step.erasure_id = answer.erasure_id AND step.participant = :participant
+      AND step.position = :position
+    RETURNING step.erasure_id
+    """
+).bindparams(
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("outcomes", type_=ARRAY(String)),
+    bindparam("tables", type_=ARRAY(JSONB(none_as_null=True))),
+    bindparam("manifest_hash", type_=String),
+)
+
+
+async def _close(
+    session: AsyncSession,
+    *,
+    participant: str,
+    position: int,
+    manifest_hash: str | None,
+    subjects: Sequence[tuple[UUID, Outcome, dict[str, Any] | None]],
+) -> None:
+    """Record the first proof of each step; a second one changes nothing. All of it, or none."""
+    closed = set(
+        await session.scalars(
+            _CLOSE,
+            {
+                "ids": [erasure_id for erasure_id, _, _ in subjects],
+                "outcomes": [outcome.value for _, outcome, _ in subjects],
+                "tables": [tables for _, _, tables in subjects],
+                "participant": participant,
+                "position": position,
+                "manifest_hash": manifest_hash,
+                "now": clock.now(),
+            },
+        )
+    )
+    if closed != {erasure_id for erasure_id, _, _ in subjects}:
+        raise _RefusedError("somebody-else")
+    wake(session, COMPLETION_BELL)
+
+
+async def _refuse(
+    session: AsyncSession, cause: str, *, sender: str | None, position: int | None
+) -> None:
+    refusals.labels(cause).inc()
+    log.error("erasure_answer_refused", cause=cause, sender=sender, position=position)
+    session.add(Refusal(refused_at=clock.now(), sender=sender, position=position, cause=cause))

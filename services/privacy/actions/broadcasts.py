@@ -1,0 +1,238 @@
+"""From a wish to a command on the bus: request, reserve, copy, send, chase.
+
+The order is the promise. A position is reserved in the database, then written to the ledger copy
+outside it, and only then broadcast: whatever is restored later, the copy knows who must be forgotten.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from chassis import clock, outbox, subjects
+from chassis.db import wake
+from chassis.evidence import canonical, digest
+from chassis.ids import new_id
+from contracts.privacy import MAX_BATCH, Erase, ErasureSubject, Reason
+from services.privacy.models import (
+    LAST_MESSAGE,
+    Broadcast,
+    Erasure,
+    LastMessage,
+    Participant,
+    Step,
+    one_month_after,
+)
+
+BROADCAST_BELL = "broadcast"
+NO_PREVIOUS = "0" * 64
+"""What the first entry of the ledger is chained to."""
+_FIRST_CHASE = timedelta(seconds=5)
+_LONGEST_CHASE = timedelta(minutes=5)
+
+
+async def request_erasure(
+    session: AsyncSession,
+    *,
+    erasure_id: UUID,
+    subject_id: UUID,
+    reason: Reason,
+    requested_at: datetime,
+) -> None:
+    """Take in a wish. One that is known, or for a person whose erasure is under way, changes nothing."""
+    await subjects.ensure(session, subject_id)
+    await session.execute(
+        upsert(Erasure)
+        .values(
+            erasure_id=erasure_id,
+            subject_id=subject_id,
+            reason=reason,
+            requested_at=requested_at,
+            due_by=one_month_after(requested_at),
+        )
+        .on_conflict_do_nothing()
+    )
+    wake(session, BROADCAST_BELL)
+
+
+async def waiting(session: AsyncSession) -> Sequence[Erasure]:
+    """The next batch: the oldest waiting request, and those of the same reason behind it."""
+    oldest = (
+        select(col(Erasure.reason))
+        .where(col(Erasure.position).is_(None))
+        .order_by(col(Erasure.requested_at))
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = await session.scalars(
+        select(Erasure)
+        .where(col(Erasure.position).is_(None), col(Erasure.reason) == oldest)
+        .order_by(col(Erasure.requested_at), col(Erasure.erasure_id))
+        .limit(MAX_BATCH)
+    )
+    return found.all()
+
+
+async def reserve(
+    session: AsyncSession, *, batch: Sequence[Erasure], sealed: Mapping[UUID, bytes]
+) -> Broadcast:
+    """Take the next position for these erasures and freeze who takes part.
+
+    Only the broadcasting job calls this, one at a time. `sealed`: addresses by erasure, for the last
+    message.
+    """
+    last = (
+        await session.execute(
+            select(col(Broadcast.position), col(Broadcast.entry_hash))
+            .order_by(col(Broadcast.position).desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    now = clock.now()
+    position, broadcast_id = last.position + 1 if last else 1, new_id()
+    entry = {
+        "position": position,
+        "previous_hash": last.entry_hash if last else NO_PREVIOUS,
+        "broadcast_id": str(broadcast_id),
+        "at": now.isoformat(),
+        "due_by": min(erasure.due_by for erasure in batch).isoformat(),
+        "reason": batch[0].reason,
+        "subjects": [
+            {"erasure_id": str(erasure.erasure_id), "subject_id": str(erasure.subject_id)}
+            for erasure in batch
+        ],
+    }
+    broadcast = Broadcast(
+        position=position,
+        broadcast_id=broadcast_id,
+        entry=entry,
+        entry_hash=digest(entry),
+        reserved_at=now,
+    )
+    session.add(broadcast)
+    await session.flush()
+    await session.execute(
+        update(Erasure)
+        .where(col(Erasure.erasure_id).in_([erasure.erasure_id for erasure in batch]))
+        .values(position=broadcast.position)
+    )
+    await _freeze(session, batch=batch, broadcast=broadcast)
+    if sealed:
+        await session.execute(
+            upsert(LastMessage)
+            .values(
+                [
+                    _last_message(erasure, sealed[erasure.erasure_id], now)
+                    for erasure in batch
+                    if erasure.erasure_id in sealed
+                ]
+            )
+            .on_conflict_do_nothing()
+        )
+    return broadcast
+
+
+def _last_message(erasure: Erasure, sealed_address: bytes, now: datetime) -> dict[str, Any]:
+    return {
+        "erasure_id": erasure.erasure_id,
+        "subject_id": erasure.subject_id,
+        "sealed_address": sealed_address,
+        "destroy_at": now + timedelta(days=LAST_MESSAGE.days or 0),
+        "attempts": 0,
+        "due_at": now,
+    }
+
+
+async def _freeze(session: AsyncSession, *, batch: Sequence[Erasure], broadcast: Broadcast) -> None:
+    everyone = (
+        await session.execute(
+            select(col(Participant.name), col(Participant.deadline_days)).where(
+                col(Participant.active)
+            )
+        )
+    ).all()
+    rows = [
+        {
+            "erasure_id": erasure.erasure_id,
+            "participant": name,
+            "position": broadcast.position,
+            "due_by": min(erasure.due_by, broadcast.reserved_at + timedelta(days=days)),
+        }
+        for erasure in batch
+        for name, days in everyone
+    ]
+    await session.execute(insert(Step), rows)
+
+
+async def unsent(session: AsyncSession) -> Sequence[Broadcast]:
+    """Positions that are reserved but not broadcast, in order: also those a crash left behind."""
+    found = await session.scalars(
+        select(Broadcast).where(col(Broadcast.sent_at).is_(None)).order_by(col(Broadcast.position))
+    )
+    return found.all()
+
+
+def ledger_entry(broadcast: Broadcast) -> bytes:
+    """What the ledger copy keeps of a broadcast."""
+    return canonical({"entry": broadcast.entry, "entry_hash": broadcast.entry_hash})
+
+
+async def send(session: AsyncSession, *, position: int) -> None:
+    """Broadcast a position whose ledger copy is written."""
+    broadcast = await session.get(Broadcast, position, with_for_update=True)
+    if broadcast is None or broadcast.sent_at is not None:
+        return
+    now = clock.now()
+    broadcast.sent_at = now
+    broadcast.chase_at = now + _FIRST_CHASE
+    outbox.publish(session, _command(broadcast))
+
+
+async def chase(session: AsyncSession) -> int:
+    """Send again what somebody has not answered, less and less often; returns how many positions."""
+    now = clock.now()
+    late = (
+        await session.scalars(
+            select(Broadcast)
+            .where(col(Broadcast.chase_at) <= now)
+            .order_by(col(Broadcast.chase_at))
+            .limit(50)
+            .with_for_update(skip_locked=True)
+        )
+    ).all()
+    if not late:
+        return 0
+    open_positions = set(
+        await session.scalars(
+            select(func.distinct(col(Step.position))).where(
+                col(Step.position).in_([broadcast.position for broadcast in late]),
+                col(Step.outcome).is_(None),
+            )
+        )
+    )
+    for broadcast in late:
+        if broadcast.position not in open_positions:
+            broadcast.chase_at = None
+            continue
+        broadcast.chases += 1
+        broadcast.chase_at = now + min(_FIRST_CHASE * 2**broadcast.chases, _LONGEST_CHASE)
+        outbox.publish(session, _command(broadcast))
+    return len(open_positions)
+
+
+def _command(broadcast: Broadcast) -> Erase:
+    return Erase(
+        broadcast_id=broadcast.broadcast_id,
+        position=broadcast.position,
+        entry_hash=broadcast.entry_hash,
+        due_by=datetime.fromisoformat(broadcast.entry["due_by"]),
+        reason=Reason(broadcast.entry["reason"]),
+        subjects=tuple(
+            ErasureSubject.model_validate(subject) for subject in broadcast.entry["subjects"]
+        ),
+    )

@@ -1,0 +1,7 @@
+"""The HTTP door of privacy."""
+
+from services.privacy.api.erasures import router as erasures_router
+from services.privacy.api.notices import router as notices_router
+from services.privacy.api.participants import router as participants_router
+
+routers = (erasures_router, notices_router, participants_router)

@@ -1,0 +1,150 @@
+"""What the clock and the bells start in privacy."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from uuid import UUID
+
+import httpx2
+import structlog
+from joserfc.jwk import ECKey
+
+from chassis import clock, mail
+from chassis.errors import UnavailableError
+from chassis.evidence import load_key
+from chassis.mail import MailNotSentError
+from chassis.service import Job, Runtime
+from services.privacy.actions import answers, broadcasts, certificates, last_messages
+from services.privacy.messages import erasure_completed
+from services.privacy.models import Erasure
+from services.privacy.sealing import seal, unseal
+
+log = structlog.get_logger()
+
+_WAIT_FOR_ADDRESSES = timedelta(minutes=10)
+"""How long an erasure waits for an identity that does not answer. After that being forgotten matters
+more than being told: the person can still follow it with the key."""
+
+
+async def broadcast(runtime: Runtime) -> None:
+    """Broadcast whoever waits, a batch at a time, until nobody does."""
+    await _finish(runtime)
+    while True:
+        async with runtime.db.transaction() as session:
+            batch = await broadcasts.waiting(session)
+        if not batch:
+            return
+        sealed = await _sealed_addresses(runtime, batch)
+        async with runtime.db.transaction() as session:
+            await broadcasts.reserve(session, batch=batch, sealed=sealed)
+        await _finish(runtime)
+
+
+async def _finish(runtime: Runtime) -> None:
+    """Copy and send what is reserved: the copy first, always."""
+    async with runtime.db.transaction() as session:
+        reserved = await broadcasts.unsent(session)
+    for entry in reserved:
+        await runtime.ledger.append(entry.position, broadcasts.ledger_entry(entry))
+        async with runtime.db.transaction() as session:
+            await broadcasts.send(session, position=entry.position)
+
+
+async def _sealed_addresses(runtime: Runtime, batch: Sequence[Erasure]) -> dict[UUID, bytes]:
+    """Addresses for the last message, fetched while identity still has them, sealed at once."""
+    by_person = {erasure.subject_id: erasure.erasure_id for erasure in batch}
+    settings = runtime.settings
+    try:
+        answer = await runtime.http.post(
+            f"{settings.identity_url}/internal/addresses",
+            json={"account_ids": [str(person) for person in by_person]},
+            headers=await runtime.credentials.headers(),
+        )
+        answer.raise_for_status()
+    except (httpx2.HTTPError, UnavailableError) as error:
+        if clock.now() - min(erasure.requested_at for erasure in batch) < _WAIT_FOR_ADDRESSES:
+            raise
+        log.error("addresses_unavailable_erasing_anyway", exc_info=error)
+        return {}
+    key = settings.secret("sealing.key")
+    return {
+        erasure_id: seal(row["email"], key=key, context=erasure_id.bytes)
+        for row in answer.json()
+        for erasure_id in [by_person[UUID(row["account_id"])]]
+    }
+
+
+async def complete(runtime: Runtime) -> None:
+    """Certify what is proven."""
+    settings = runtime.settings
+    more = True
+    while more:
+        async with runtime.db.transaction() as session:
+            more = bool(
+                await certificates.complete(
+                    session,
+                    key=certificate_key(settings.secrets_dir / "certificates.pem"),
+                    issuer=settings.issuer,
+                    backup_days=settings.backup_days,
+                    log_days=settings.log_days,
+                )
+            )
+
+
+@cache
+def certificate_key(path: Path) -> ECKey:
+    """The key that signs certificates, read once."""
+    return load_key(path)
+
+
+async def chase(runtime: Runtime) -> None:
+    """Ask again those who have not answered."""
+    async with runtime.db.transaction() as session:
+        late = await broadcasts.chase(session)
+    if late:
+        log.warning("erasures_chased", positions=late)
+
+
+async def send_last_messages(runtime: Runtime) -> None:
+    """Tell people that it is done, then destroy their address."""
+    settings = runtime.settings
+    async with runtime.db.transaction() as session:
+        await last_messages.destroy_overdue(session)
+        for message, erasure in await last_messages.due(session):
+            text = erasure_completed(erasure_id=erasure.erasure_id, public_url=settings.public_url)
+            try:
+                await mail.send(
+                    smtp_url=settings.smtp_url,
+                    sender=settings.mail_from,
+                    to=unseal(
+                        message.sealed_address,
+                        key=settings.secret("sealing.key"),
+                        context=erasure.erasure_id.bytes,
+                    ),
+                    subject=text.subject,
+                    text=text.text,
+                    attachments={"certificat-effacement.jws": erasure.certificate.encode()},
+                )
+            except MailNotSentError:
+                last_messages.postpone(message)
+            else:
+                await last_messages.destroy(session, message)
+
+
+JOBS = (
+    Job(
+        name="broadcast",
+        every=timedelta(seconds=1),
+        run=broadcast,
+        bell=broadcasts.BROADCAST_BELL,
+    ),
+    Job(name="complete", every=timedelta(seconds=1), run=complete, bell=answers.COMPLETION_BELL),
+    Job(name="chase", every=timedelta(seconds=1), run=chase),
+    Job(
+        name="send_last_messages",
+        every=timedelta(seconds=2),
+        run=send_last_messages,
+        bell=certificates.LAST_MESSAGE_BELL,
+    ),
+)

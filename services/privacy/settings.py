@@ -1,0 +1,21 @@
+"""What privacy is told beyond the common settings."""
+
+from pydantic import Field
+
+from chassis.settings import Settings as CommonSettings
+
+
+class Settings(CommonSettings):
+    """Adds the mail server, the broker's administration, and how long traces outside live.
+
+    Secret files: `certificates.pem`, `sealing.key`, `client_secret`, `evidence.pem`.
+    """
+
+    smtp_url: str
+    mail_from: str
+    broker_admin_url: str
+    """`http://user:password@host:port/vhost` of RabbitMQ's management API, to admit partners."""
+    backup_days: int = Field(default=35, ge=0)
+    """How long backups of the databases live; told in every certificate."""
+    log_days: int = Field(default=180, ge=0)
+    """How long log files live (CNIL: 6 to 12 months); told in every certificate."""
