@@ -7,6 +7,7 @@ finds leftovers. The mark cannot be stale, as the number in a pid file can.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -158,7 +159,17 @@ def tail(log: Path, *, lines: int = 12) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return "(no log)"
-    return "\n".join(text.rstrip().splitlines()[-lines:])
+    readable = "\n".join(map(_event, text.rstrip().splitlines()))
+    return "\n".join(readable.rstrip().splitlines()[-lines:])
+
+
+def _event(line: str) -> str:
+    """What a line of a service's JSON log says, a stack trace with its line breaks."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return line
+    return str(said.get("event", line)) if isinstance(said, dict) else line
 
 
 def _send(pid: int, number: signal.Signals) -> None:
