@@ -137,6 +137,8 @@ def certificate(
             for step, _ in steps
             for kept in _kept(step, manifests.get(step.participant, {"tables": {}}))
         ],
+        "tombstone": "Un identifiant opaque reste dans chaque service, pour que rien ne fasse revenir "
+        "la personne : événement tardif, sauvegarde restaurée, envoi répété",
         "out_of_scope": [
             {
                 "what": "Sauvegardes des bases : réappliquées à l'effacement si elles sont restaurées",
