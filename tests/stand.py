@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,7 @@ from chassis.ids import new_id
 from chassis.migrations import upgrade
 from chassis.service import Runtime, Service
 from contracts.base import Event, Kind
+from contracts.privacy import Erase, ErasureAcknowledged, ErasureSubject, Reason
 from deploy.local.keys import make_secrets
 from deploy.local.layout import REPOSITORY, Layout
 from services.identity.credentials import AUDIENCES, TokenKeys, access_claims
@@ -50,6 +52,8 @@ class Stand:
     channel: aio_pika.abc.AbstractChannel
     heard: list[dict[str, Any]] = field(default_factory=list)
     """Every envelope on the facts, commands and answers exchanges, in order of arrival."""
+    position: int = 0
+    """Of the last erase command that `erase` gave."""
 
     def token(
         self,
@@ -73,8 +77,10 @@ class Stand:
         claims["exp"] += int(shift)
         return {"Authorization": f"Bearer {self.keys.sign('at+jwt', claims)}"}
 
-    async def say(self, event: Event, *, event_id: UUID | None = None, source: str = "") -> UUID:
-        """Publish an event as the service that owns it would."""
+    async def say(
+        self, event: Event, *, event_id: UUID | None = None, source: str = "", **how: Any
+    ) -> UUID:
+        """Publish an event as the service that owns it would; `how` goes to `say_raw`."""
         envelope = {
             "specversion": "1.0",
             "id": str(event_id or new_id()),
@@ -86,7 +92,7 @@ class Stand:
             "data": event.model_dump(mode="json"),
         }
         await self.say_raw(
-            json.dumps(envelope).encode(), kind=event.kind, routing_key=event.routing_key()
+            json.dumps(envelope).encode(), kind=event.kind, routing_key=event.routing_key(), **how
         )
         return UUID(str(envelope["id"]))
 
@@ -110,6 +116,29 @@ class Stand:
             ),
             routing_key=routing_key,
         )
+
+    async def erase(self, *people: UUID) -> dict[str, Any]:
+        """Give the erase command as privacy does; returns the service's acknowledgement."""
+        self.position += 1
+        command = Erase(
+            broadcast_id=new_id(),
+            position=self.position,
+            entry_hash=secrets.token_hex(32),
+            due_by=clock.now() + timedelta(days=30),
+            reason=Reason.SELF_SERVICE,
+            subjects=tuple(
+                ErasureSubject(erasure_id=new_id(), subject_id=person) for person in people
+            ),
+        )
+        user = f"{self.vhost}-privacy"
+        password = (self.layout.secrets / "privacy.password").read_text()
+        where = urlsplit(self.settings.amqp_url)
+        privacy = await aio_pika.connect(
+            f"amqp://{user}:{password}@{where.hostname}:{where.port}{where.path}"
+        )
+        async with privacy:
+            await self.say(command, channel=await privacy.channel(), user=user)
+            return await self.hear(ErasureAcknowledged, broadcast_id=command.broadcast_id)
 
     async def hear(self, event: type[Event], **fields: Any) -> dict[str, Any]:
         """The data of the first such event with these values, waiting up to 10 s for it."""
