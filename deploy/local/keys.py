@@ -44,6 +44,8 @@ def make_secrets(layout: Layout) -> dict[str, str]:
             for secret in [_random(layout.secrets / name / "client_secret")]
         }
         _write(layout.secrets / "identity" / "clients.json", json.dumps(clients).encode())
+    if "notifications" in SERVICES:
+        _random(layout.secrets / "notifications" / "unsubscribe.key")
     if "privacy" in SERVICES:
         folder = layout.secrets / "privacy"
         _random(folder / "sealing.key")

@@ -1,0 +1,127 @@
+"""What the clock starts in notifications."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx2
+import structlog
+
+from chassis import clock, mail
+from chassis.errors import UnavailableError
+from chassis.mail import MailNotSentError, MailRefusedError
+from chassis.service import Job, Runtime
+from services.notifications import queries
+from services.notifications.actions import notices
+from services.notifications.credentials import unsubscribe_token
+from services.notifications.messages import mail_of, unsubscribe_headers
+from services.notifications.models import Kind
+from services.notifications.queries import Claimed
+
+_BATCH = 100
+"""Mails whose addresses are asked for at once, and forgotten when these are sent."""
+_AT_ONCE = 4
+
+log = structlog.get_logger()
+
+
+async def send_mails(runtime: Runtime) -> None:
+    """Send the mails that are due; when identity or the mail server is away they stay so.
+
+    Each mail is a transaction of its own: claimed, handed to the server, marked. A process that dies
+    after the server accepted and before the commit sends that one again, with the same Message-ID.
+    """
+    while not runtime.stop.is_set():
+        async with runtime.db.transaction() as session:
+            due = await queries.due_deliveries(session, limit=_BATCH)
+        if not due:
+            return
+        try:
+            addresses = await _addresses(runtime, {person_id for _, person_id in due})
+        except (UnavailableError, httpx2.HTTPError) as error:
+            log.warning("addresses_unavailable", error=type(error).__name__, waiting=len(due))
+            return
+        for start in range(0, len(due), _AT_ONCE):
+            settled = await asyncio.gather(
+                *(
+                    _send(runtime, delivery_id, addresses.get(person_id))
+                    for delivery_id, person_id in due[start : start + _AT_ONCE]
+                )
+            )
+            if not any(settled):  # the server is away: do not try all the others, too
+                return
+
+
+async def _addresses(runtime: Runtime, people: Iterable[UUID]) -> dict[UUID, str]:
+    answer = await runtime.http.post(
+        f"{runtime.settings.identity_url}/internal/addresses",
+        json={"account_ids": [str(person) for person in people]},
+        headers=await runtime.credentials.headers(),
+    )
+    answer.raise_for_status()
+    return {UUID(found["account_id"]): found["email"] for found in answer.json()}
+
+
+async def _send(runtime: Runtime, delivery_id: UUID, address: str | None) -> bool:
+    """Send one mail, unless somebody else does; returns whether it is over with it."""
+    async with runtime.db.transaction() as session:
+        claimed = await queries.claim_delivery(session, delivery_id=delivery_id)
+        if claimed is None:
+            return False
+        delivery = claimed.delivery
+        if address is None:  # the account was closed, and the erasure is on its way here
+            delivery.fail()
+            return True
+        try:
+            await _hand_over(runtime, claimed, address)
+        except MailRefusedError:
+            delivery.fail()
+        except MailNotSentError:
+            delivery.try_later(clock.now())
+            return False
+        else:
+            delivery.sent(clock.now())
+        return True
+
+
+async def _hand_over(runtime: Runtime, claimed: Claimed, address: str) -> None:
+    delivery, settings = claimed.delivery, runtime.settings
+    headers = {"Auto-Submitted": "auto-generated"}
+    token = None
+    if delivery.subscription_id is not None:
+        token = unsubscribe_token(
+            key=settings.secret("unsubscribe.key"), subscription_id=delivery.subscription_id
+        )
+        headers |= unsubscribe_headers(public_url=settings.public_url, token=token)
+    written = mail_of(
+        Kind(delivery.kind),
+        slug=claimed.slug,
+        target_id=delivery.target_id,
+        public_url=settings.public_url,
+        closes_at=claimed.closes_at,
+        in_force_from=claimed.in_force_from,
+        token=token,
+    )
+    await mail.send(
+        smtp_url=settings.smtp_url,
+        sender=settings.mail_from,
+        to=address,
+        subject=written.subject,
+        text=written.text,
+        headers=headers,
+        message_id=f"<{delivery.id}@{urlsplit(settings.public_url).hostname}>",
+    )
+
+
+async def sweep(runtime: Runtime) -> None:
+    """Forget what has had its time."""
+    async with runtime.db.transaction() as session:
+        await notices.sweep(session)
+
+
+JOBS = (
+    Job(name="send_mails", every=timedelta(seconds=2), run=send_mails, bell=notices.MAIL_BELL),
+    Job(name="sweep", every=timedelta(hours=1), run=sweep),
+)

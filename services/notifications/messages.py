@@ -1,0 +1,111 @@
+"""What notifications writes, in French: lines on the site, and mails from `templates/`."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from services.notifications.models import Kind
+
+_PARIS = ZoneInfo("Europe/Paris")
+_MONTHS = (
+    "janvier", "février", "mars", "avril", "mai", "juin",
+    "juillet", "août", "septembre", "octobre", "novembre", "décembre",
+)  # fmt: skip
+
+
+class Line(NamedTuple):
+    """A notice on the site: what happened, and the page that tells more."""
+
+    title: str
+    path: str
+
+
+class Mail(NamedTuple):
+    """A mail without its addressee."""
+
+    subject: str
+    text: str
+
+
+def line_of(kind: Kind, *, slug: str | None, target_id: UUID) -> Line:
+    """The inbox line of a notice; `slug` may be unknown for a moment."""
+    community = f"la communauté « {named(slug)} »" if slug else "une communauté"
+    page = f"/communautes/{slug}" if slug else "/communautes"
+    match kind:
+        case Kind.MEMBERSHIP_GRANTED:
+            return Line(f"Vous êtes membre de {community}", page)
+        case Kind.MEMBERSHIP_REFUSED:
+            return Line(f"Votre demande pour rejoindre {community} n'a pas été acceptée", page)
+        case Kind.MEMBERSHIP_REQUESTED:
+            return Line(f"Quelqu'un demande à rejoindre {community}", "/animation")
+        case Kind.CONSULTATION_PUBLISHED:
+            return Line(f"Une consultation est ouverte dans {community}", _consultation(target_id))
+        case Kind.NOTICE_PUBLISHED:
+            return Line("La notice sur vos données personnelles a changé", "/donnees-personnelles")
+
+
+def mail_of(
+    kind: Kind,
+    *,
+    slug: str | None,
+    target_id: UUID,
+    public_url: str,
+    closes_at: datetime | None,
+    in_force_from: datetime | None,
+    token: str | None,
+) -> Mail:
+    """The mail about the same; `token` makes the link that ends the newsletter, if there is one."""
+    line = line_of(kind, slug=slug, target_id=target_id)
+    written = _templates.get_template(f"{kind}.txt").render(
+        title=line.title,
+        community=named(slug) if slug else None,
+        link=public_url + line.path,
+        public_url=public_url,
+        closes_at=closes_at,
+        in_force_from=in_force_from,
+        unsubscribe=f"{public_url}/desabonnement?token={token}" if token else None,
+    )
+    subject, _, text = written.partition("\n")
+    return Mail(subject, text.lstrip("\n"))
+
+
+def unsubscribe_headers(*, public_url: str, token: str) -> dict[str, str]:
+    """What lets a mail program offer one click to end the newsletter (RFC 8058)."""
+    return {
+        "List-Unsubscribe": f"<{public_url}/api/notifications/unsubscribe/{token}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+
+
+def named(slug: str) -> str:
+    """How a community is called where only its public name is known: words instead of hyphens."""
+    return slug.replace("-", " ")
+
+
+def _consultation(consultation_id: UUID) -> str:
+    return f"/consultations/{consultation_id}"
+
+
+def _day(instant: datetime) -> str:
+    local = instant.astimezone(_PARIS)
+    return f"{'1er' if local.day == 1 else local.day} {_MONTHS[local.month - 1]} {local.year}"
+
+
+def _moment(instant: datetime) -> str:
+    local = instant.astimezone(_PARIS)
+    return f"{_day(instant)} à {local.hour} h {local.minute:02}"
+
+
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_templates.filters.update(day=_day, moment=_moment)
