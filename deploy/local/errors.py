@@ -38,7 +38,7 @@ class MissingRight(StackError):
 
 
 class PortTaken(StackError):
-    """A port people were promised is in use."""
+    """A port people were promised is in use, or no port at all."""
 
     exit_code = 15
 
@@ -59,3 +59,9 @@ class ProvisioningFailed(StackError):
     """The broker refused a part of the topology."""
 
     exit_code = 18
+
+
+class SeedFailed(StackError):
+    """The demo data, or the demo partner, were refused."""
+
+    exit_code = 19

@@ -1,29 +1,47 @@
 """What only the first run does: demo data, demo accounts, a demo partner system.
 
-Everything goes through the doors of the running services, as people and operators would. What
-came of it is kept in `.local/first-run.json`; without that file a run is the first one.
+What came of it is kept in `.local/first-run.json`; without that file a run is the first one. Each
+step can be repeated, so an interrupted first run is finished by the next.
+
+`CCIB_SEED_COMPANIES` (default 10000; 0 leaves the platform empty) and `CCIB_SEED_PASSWORD`
+(default: random) change the demo.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import subprocess
-import sys
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from deploy.local.errors import StackError
-from deploy.local.layout import REPOSITORY, Layout, read_json, write_json
+import asyncpg
+import httpx2
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
-SEED_SECONDS = 300.0
+from chassis import clock
+from deploy.local.errors import SeedFailed
+from deploy.local.layout import Layout, read_json, write_json
+from deploy.local.seed.generate import COMPANIES
+from deploy.local.seed.load import SeedRefusedError, load
 
+DEMO_ACCOUNTS = {
+    "member": "membre@demo.example",
+    "buyer": "acheteur@demo.example",
+    "animator": "animateur@demo.example",
+    "agent": "conseiller@demo.example",
+    "dpo": "dpo@demo.example",
+    "operator": "exploitant@demo.example",
+}
 
-class SeedFailed(StackError):
-    """The demo data were refused."""
-
-    exit_code = 19
+PARTNER = {
+    "name": "demo",
+    "contact": "exploitation@partenaire.example",
+    "deadline_days": 30,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,44 +59,79 @@ def ensure(
     *, layout: Layout, description: Mapping[str, Any], say: Callable[[str], None]
 ) -> FirstRun:
     """Do it once; afterwards read what came of it. Raises SeedFailed."""
-    if not layout.first_run.exists():
-        draft = layout.state / "stack.json"
-        write_json(draft, description)
-        outcome = seed(layout=layout, stack=draft, say=say)
-        draft.unlink()
-        if outcome:
-            write_json(layout.first_run, outcome)
     known = read_json(layout.first_run)
+    companies = int(os.environ.get("CCIB_SEED_COMPANIES") or COMPANIES)
+    if "accounts" not in known and companies:
+        say("first run: making demo data (nobody in it exists)")
+        known["accounts"] = seed(description, companies=companies)
+        write_json(layout.first_run, known)
+    if "partner" not in known and "privacy" in description["services"] and known.get("accounts"):
+        say("registering the demo partner system")
+        known["partner"] = register_partner(description, known["accounts"]["operator"])
+        write_json(layout.first_run, known)
     partner = known.get("partner", {})
     return FirstRun(
         accounts=known.get("accounts", {}),
-        partner_url=partner.get("amqp_url", ""),
+        partner_url=_partner_url(description, partner) if partner else "",
         partner_queue=partner.get("queue", ""),
     )
 
 
-def seed(*, layout: Layout, stack: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Run `ccib seed` against the stack described in a file; returns what it left.
+def seed(stack: Mapping[str, Any], *, companies: int) -> dict[str, dict[str, str]]:
+    """Fill the services' databases; returns the demo accounts by role."""
+    password = os.environ.get("CCIB_SEED_PASSWORD") or f"Demo-{secrets.token_hex(4)}"
+    # The same profile as identity's own: a login is not told to hash again.
+    hasher = PasswordHash((Argon2Hasher(memory_cost=19_456, time_cost=2, parallelism=1),))
+    try:
+        asyncio.run(
+            load(
+                urls=stack["postgres"],
+                now=clock.now(),
+                password_hash=hasher.hash(password),
+                notice_version=_notice_version(stack),
+                companies=companies,
+            )
+        )
+    except (SeedRefusedError, asyncpg.PostgresError) as error:
+        raise SeedFailed(f"the demo data were refused: {error}") from error
+    return {role: {"email": email, "password": password} for role, email in DEMO_ACCOUNTS.items()}
 
-    The command writes `{"accounts": {role: {email, password}}, "partner": {amqp_url, queue}}`
-    to the file named by CCIB_SEED_RESULT.
-    """
-    result = layout.state / "seed.json"
-    result.unlink(missing_ok=True)
-    command = [str(Path(sys.executable).with_name("ccib")), "seed"]
-    if subprocess.run([*command, "--help"], capture_output=True, check=False).returncode:
-        return {}
-    say("first run: making demo data")
-    done = subprocess.run(
-        [*command, "--stack", str(stack)],
-        cwd=REPOSITORY,
-        env=os.environ | {"CCIB_SEED_RESULT": str(result)},
-        capture_output=True,
-        text=True,
-        timeout=SEED_SECONDS,
-        check=False,
+
+def register_partner(stack: Mapping[str, Any], operator: Mapping[str, str]) -> dict[str, str]:
+    """Through the operator's door, as a chamber would; its password is shown this once."""
+    with httpx2.Client(base_url=stack["gateway"], timeout=30) as gateway:
+        session = _expect(gateway.post("/api/identity/sessions", json=dict(operator)))
+        answer = gateway.post(
+            "/api/privacy/participants",
+            json=PARTNER,
+            headers={"Authorization": f"Bearer {session['access_token']}"},
+        )
+        credentials: dict[str, str] = _expect(answer)
+        return credentials
+
+
+def _notice_version(stack: Mapping[str, Any]) -> str:
+    """The version that the demo's people accepted: the one in force."""
+    if "privacy" not in stack["services"]:
+        return "0"
+    notice = _expect(httpx2.get(f"{stack['gateway']}/api/privacy/notice", timeout=30))
+    return str(notice["version"])
+
+
+def _partner_url(stack: Mapping[str, Any], partner: Mapping[str, str]) -> str:
+    """The broker's port is another one at each run."""
+    place = urlsplit(stack["amqp"]).netloc.rpartition("@")[2]
+    return (
+        f"amqp://{partner['user']}:{partner['password']}@{place}/{partner['vhost']}"
+        "?heartbeat=10&reconnect_interval=1"
     )
-    if done.returncode:
-        lines = (done.stdout + done.stderr).strip().splitlines()[-12:]
-        raise SeedFailed("the demo data were refused:\n" + "\n".join(lines))
-    return read_json(result)
+
+
+def _expect(answer: httpx2.Response) -> dict[str, Any]:
+    if not answer.is_success:
+        raise SeedFailed(
+            f"{answer.request.method} {answer.request.url.path} was refused: "
+            f"{answer.status_code} {answer.text[:300]}"
+        )
+    content: dict[str, Any] = answer.json()
+    return content

@@ -23,9 +23,9 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from fastapi import FastAPI, HTTPException, Request, Response  # noqa: TID251 - no chassis here
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from chassis import clock
 from chassis.ids import new_id

@@ -88,7 +88,7 @@ def _run(layout: Layout, *, fresh: bool, say: screen.Progress) -> None:
             owner=layout.root, folder=REPOSITORY, say=say, servers=servers.private
         )
         stack.callback(supervisor.stop)
-        stack.callback(say, "stopping")
+        stack.callback(say, "stopping (RabbitMQ takes a few seconds)")
         start.processes(servers, supervisor)
         description = start.describe(servers, supervisor)
         known = first_run.ensure(layout=layout, description=description, say=say)
@@ -212,8 +212,8 @@ def _wipe(layout: Layout) -> None:
 def _ports() -> Ports:
     """Raises PortTaken for one that people were promised."""
     promised = {
-        "CCIB_PORT": int(os.environ.get("CCIB_PORT") or 8000),
-        "CCIB_MAIL_PORT": int(os.environ.get("CCIB_MAIL_PORT") or 8025),
+        "CCIB_PORT": _port("CCIB_PORT", 8000),
+        "CCIB_MAIL_PORT": _port("CCIB_MAIL_PORT", 8025),
     }
     for variable, port in promised.items():
         if not processes.port_is_free(port):
@@ -229,6 +229,13 @@ def _ports() -> Ports:
         landing=landing,
         services=dict(zip(SERVICES, others, strict=True)),
     )
+
+
+def _port(variable: str, usual: int) -> int:
+    text = os.environ.get(variable) or str(usual)
+    if not (text.isdecimal() and 0 < int(text) < 65_536):
+        raise PortTaken(f"{variable}={text} is not a port: give a number from 1 to 65535")
+    return int(text)
 
 
 @contextmanager
