@@ -5,6 +5,7 @@ plays the rest of the platform: it listens to everything and says what others wo
 """
 
 import asyncio
+import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Iterable
@@ -20,6 +21,7 @@ from uuid import UUID, uuid4
 import aio_pika
 import asyncpg
 import httpx2
+import uvicorn
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 
@@ -190,11 +192,15 @@ async def standing(
     smtp_url: str,
     worker: bool = True,
     extra: Iterable[str] = (),
+    layout: Layout | None = None,
     **more: Any,
 ) -> AsyncIterator[Stand]:
-    """Run a service; `extra` names further services that get a broker user, for forgeries."""
+    """Run a service; `extra` names further services that get a broker user, for forgeries.
+
+    With the `layout` of another stand both share their secrets: each trusts the other's tokens.
+    """
     name = f"t{secrets.token_hex(5)}"
-    layout = Layout(folder / name)
+    layout = layout or Layout(folder / name)
     layout.make()
     passwords = make_secrets(layout)
     database_url = await _database(servers.postgres_url, f"{name}_{wired.name}")
@@ -226,7 +232,7 @@ async def standing(
             "issuer": ISSUER,
             "public_url": "http://platform.example",
             "storage_url": (layout.storage / wired.name).as_uri(),
-            "ledger_url": layout.ledger.as_uri(),
+            "ledger_url": (layout.ledger / name).as_uri(),
             "secrets_dir": layout.secrets / wired.name,
             "trust_dir": layout.trust,
             "run_worker": worker,
@@ -261,6 +267,22 @@ async def standing(
             )
         )
         yield stand
+
+
+@asynccontextmanager
+async def served(app: FastAPI, *, port: int = 0) -> AsyncIterator[str]:
+    """Serve an application that runs already, over a real socket; yields its address."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=port, lifespan="off", log_config=None)
+    )
+    task = asyncio.create_task(server.serve())
+    while not server.started and not task.done():
+        await asyncio.sleep(0.01)
+    try:
+        yield "http://{}:{}".format(*server.servers[0].sockets[0].getsockname())
+    finally:
+        server.should_exit = True
+        await task
 
 
 async def _listen(stand: Stand) -> None:
