@@ -6,7 +6,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, AwareDatetime, Field, HttpUrl, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    HttpUrl,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.json_schema import SkipJsonSchema
 
 from chassis.http import Input, Output
@@ -52,6 +60,19 @@ def _instant(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+def _link(value: str) -> str:
+    """A web address as it is written in ASCII; no other scheme, so that nothing runs on a click."""
+    try:
+        written = str(_WEB.validate_python(value))
+    except ValidationError:
+        raise ValueError("Une adresse web (https://…) est attendue.") from None
+    if len(written) > 500:
+        raise ValueError("Trop long : 500 caractères au plus.")
+    return written
+
+
+_WEB = TypeAdapter(HttpUrl)
+
 Instant = Annotated[AwareDatetime, AfterValidator(_instant)]
 Title = Annotated[str, StringConstraints(min_length=3, max_length=160)]
 Description = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
@@ -59,7 +80,7 @@ Message = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_address)]
 Phone = Annotated[str, StringConstraints(max_length=30, pattern=r"^\+?[0-9][0-9 ().-]{4,}$")]
-Link = Annotated[HttpUrl, Field(max_length=500), AfterValidator(str)]
+Link = Annotated[str, StringConstraints(max_length=500), AfterValidator(_link)]
 Communities = Annotated[list[UUID], Field(min_length=1, max_length=20)]
 
 
