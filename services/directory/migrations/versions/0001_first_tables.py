@@ -19,11 +19,15 @@ _SEARCH = (
     "CREATE EXTENSION IF NOT EXISTS unaccent WITH SCHEMA public",
     "CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public",
     "CREATE TEXT SEARCH CONFIGURATION public.ccib_french (COPY = pg_catalog.french)",
-    "ALTER TEXT SEARCH CONFIGURATION public.ccib_french ALTER MAPPING FOR"
-    " hword, hword_part, word WITH public.unaccent, pg_catalog.french_stem",
-    "CREATE FUNCTION public.ccib_fold(value text) RETURNS text"
-    " LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE"
-    " AS $$ SELECT lower(public.unaccent('public.unaccent'::regdictionary, value)) $$",
+    (
+        "ALTER TEXT SEARCH CONFIGURATION public.ccib_french ALTER MAPPING FOR"
+        " hword, hword_part, word WITH public.unaccent, pg_catalog.french_stem"
+    ),
+    (
+        "CREATE FUNCTION public.ccib_fold(value text) RETURNS text"
+        " LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE"
+        " AS $$ SELECT lower(public.unaccent('public.unaccent'::regdictionary, value)) $$"
+    ),
 )
 
 

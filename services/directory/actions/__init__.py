@@ -1,0 +1,1 @@
+"""What people do in the directory: one function per intent, by noun."""

@@ -1,0 +1,1 @@
+"""Reads of the directory, by noun; who asks is a required parameter."""

@@ -1,0 +1,1 @@
+"""What the directory reads and answers over HTTP, by noun."""
