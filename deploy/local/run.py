@@ -9,6 +9,7 @@ missing; 15 a port is taken; 16 a process died, or was not ready in time; 17 mig
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -128,28 +129,23 @@ class _Start:
         self.database_urls = provision.database_urls(postgres_url, self.passwords)
         provision.make_databases(postgres_url, self.passwords, fresh=self.fresh)
         self.say("databases are there")
-        running = {}
+        log = self.layout.logs / "migrations.log"
+        log.unlink(missing_ok=True)
+        running = processes.spawn(
+            name="migrations",
+            command=[sys.executable, "-m", "deploy.local.migrate"],
+            owner=self.layout.root,
+            log=log,
+            environment=children.base_environment()
+            | {"CCIB_MIGRATE": json.dumps(self.database_urls)},
+            folder=REPOSITORY,
+        )
         try:
-            for service in SERVICES:
-                log = self.layout.logs / f"{service}.migrations.log"
-                log.unlink(missing_ok=True)
-                running[service] = processes.spawn(
-                    name=f"{service}.migrations",
-                    command=[sys.executable, "-m", f"services.{service}.migrations"],
-                    owner=self.layout.root,
-                    log=log,
-                    environment=self._environment(service),
-                    folder=REPOSITORY,
-                )
             self.definitions = provision.definitions(self.passwords)  # imports every service
-            for service, process in running.items():
-                if process.wait(MIGRATION_SECONDS):
-                    log = self.layout.logs / f"{service}.migrations.log"
-                    raise MigrationFailed(
-                        f"the migrations of {service} failed:\n{processes.tail(log)}"
-                    )
+            if running.wait(MIGRATION_SECONDS):
+                raise MigrationFailed(f"the migrations failed:\n{processes.tail(log)}")
         finally:
-            processes.stop(running.values())
+            processes.stop([running])
         self.say("migrations are done")
 
     def processes(self, servers: Servers, supervisor: Supervisor) -> None:

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-
-ROLES = {
-    "member": "membre",
-    "buyer": "donneur d'ordre",
-    "animator": "animateur",
-    "agent": "conseiller CCI",
-    "dpo": "délégué à la protection des données",
-    "operator": "exploitant",
-}
 
 
 class Progress:
@@ -39,22 +29,22 @@ class Progress:
     def ready(self, stack: Mapping[str, Any]) -> None:
         """The last screen: where everything is, and how to stop it."""
         gateway = stack["gateway"]
-        places = Table.grid(padding=(0, 2))
-        places.add_row("Site", f"[bold]{gateway}/[/bold]", "start here: a guided tour")
-        places.add_row("Mail", f"{stack['mail']}/", "every mail the platform sends")
-        for service in stack["services"]:
-            places.add_row("API", f"{gateway}/api/{service}/docs", "")
-        accounts = Table(box=None, padding=(0, 2), header_style="dim")
-        for title in ("role", "e-mail", "password"):
-            accounts.add_column(title)
-        for role, account in stack["accounts"].items():
-            accounts.add_row(
-                f"{role} ({ROLES.get(role, role)})", account["email"], account["password"]
-            )
-        self._console.print()
-        self._console.print(places)
+        rows = [
+            ("Site", f"{gateway}/", "start here: a guided tour"),
+            ("Mail", f"{stack['mail']}/", "every mail the platform sends"),
+            *(("API", f"{gateway}/api/{name}/docs", "") for name in stack["services"]),
+        ]
+        self._table(rows)
         if stack["accounts"]:
-            self._console.print()
-            self._console.print(accounts)
+            accounts = stack["accounts"].items()
+            self._table([(role, it["email"], it["password"]) for role, it in accounts])
         self._console.print(f"\nLogs: {stack['logs']}", markup=False)
         self._console.print("Ctrl-C stops everything that was started here, and nothing else.\n")
+
+    def _table(self, rows: Sequence[tuple[str, ...]]) -> None:
+        """Never cut or folded, however narrow the terminal: people copy from it."""
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        self._console.print()
+        for row in rows:
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            self._console.print("  " + "  ".join(cells).rstrip(), markup=False)
