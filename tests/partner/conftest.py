@@ -23,7 +23,7 @@ from contracts.base import Event, Kind
 from contracts.directory import MembershipGranted
 from contracts.privacy import Erase, ErasureSubject, Reason
 from deploy.local.layout import REPOSITORY
-from tests.partner.proxy import Proxy, proxying
+from tests.proxy import Proxy, proxying
 
 
 @dataclass
@@ -128,11 +128,9 @@ async def partner(servers: SimpleNamespace, tmp_path: Path) -> AsyncIterator[Par
     )
     await topology.apply(servers.management_url, wanted)
     broker = urlsplit(servers.amqp_url)
-    assert broker.hostname
-    assert broker.port
     user = f"{vhost}-ext-demo"
     async with (
-        proxying(broker.hostname, broker.port) as proxy,
+        proxying(servers.amqp_url) as proxy,
         await aio_pika.connect(
             f"amqp://{voice}:voice@{broker.hostname}:{broker.port}/{vhost}"
         ) as connection,

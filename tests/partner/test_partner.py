@@ -106,8 +106,7 @@ async def test_killed_between_forgetting_and_acknowledging_it_answers_after_its_
     assert str(person) not in partner.state.read_text()
     assert await partner.stop(signal.SIGKILL) == -signal.SIGKILL
     assert partner.answers == []
-    partner.proxy.hold = None
-    partner.proxy.held.clear()
+    partner.proxy.mend()
     await partner.start()
     (subject,) = (await partner.answer(command))["subjects"]
     assert subject["outcome"] == "erased"
@@ -125,7 +124,7 @@ async def test_a_lost_connection_is_found_again(partner: PartnerStand) -> None:
     await asyncio.sleep(1.5)
     assert partner.process
     assert partner.process.returncode is None
-    partner.proxy.refuse = False
+    partner.proxy.mend()
     assert (await partner.answer(command))["subjects"][0]["outcome"] == "erased"
     await partner.knows(later)
 
@@ -137,7 +136,6 @@ async def test_a_connection_lost_while_an_answer_is_on_its_way_costs_only_a_repe
     command = partner.command(uuid4())
     await partner.say(command)
     await asyncio.wait_for(partner.proxy.held.wait(), 10)
-    partner.proxy.hold = None
     partner.proxy.hang_up()
-    partner.proxy.held.clear()
+    partner.proxy.mend()
     assert (await partner.answer(command))["subjects"][0]["outcome"] == "nothing_held"
