@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -160,7 +161,7 @@ async def current_manifests(session: AsyncSession) -> dict[str, Manifest]:
     """The manifest that each service announced last."""
     found = await session.scalars(
         select(Manifest)
-        .distinct(col(Manifest.participant))
+        .ext(distinct_on(col(Manifest.participant)))
         .order_by(col(Manifest.participant), col(Manifest.announced_at).desc())
     )
     return {manifest.participant: manifest for manifest in found}
