@@ -119,14 +119,21 @@ class _Consumer:
 
     async def work(self, source: Source) -> None:
         """Take batches until the source has no more to give."""
-        while taken := await source.take(1 if self._streak.probing else BATCH, self._stop):
-            arrivals = [(m, a) for m in taken if (a := await self._read(m)) is not None]
-            if arrivals:
-                if not await self._settle([arrival for _, arrival in arrivals], source):
-                    return
-                crash.point("inbox.after_commit_before_ack")
-                await arrivals[-1][0].ack(multiple=True)
-            source.finished(*taken)
+        pending: list[tuple[AbstractIncomingMessage, Arrival]] = []
+        while pending or (taken := await source.take(BATCH, self._stop)):
+            if not pending:
+                read = [(message, await self._read(message)) for message in taken]
+                source.finished(*(message for message, arrival in read if arrival is None))
+                pending = [(message, arrival) for message, arrival in read if arrival is not None]
+                continue
+            batch = pending[:1] if self._streak.probing else pending
+            settled = await self._settle([arrival for _, arrival in batch], source)
+            if not settled:
+                return
+            crash.point("inbox.after_commit_before_ack")
+            await batch[settled - 1][0].ack(multiple=True)
+            source.finished(*(message for message, _ in batch[:settled]))
+            pending = pending[settled:]
             await self._streak.pause(self._stop, source.lost)
 
     async def _read(self, message: AbstractIncomingMessage) -> Arrival | None:
@@ -144,45 +151,61 @@ class _Consumer:
             table=self._table,
         )
 
-    async def _settle(self, arrivals: Sequence[Arrival], source: Source) -> bool:
-        """Process a batch, waiting for the database if need be; False when it will come again."""
+    async def _settle(self, batch: Sequence[Arrival], source: Source) -> int:
+        """Process a batch, waiting for the database if need be.
+
+        Returns how many of it are settled, from its beginning; 0 when all will be delivered again.
+        """
         backoff = Backoff(longest=3.0)
-        while True:
+        while not self._stop.is_set() and not source.lost.is_set():
             try:
-                await self._process(arrivals)
+                return await self._process(batch)
             except Exception as error:
                 logger.error("inbox_waits_for_database", queue=self._queue, exc_info=error)
-            else:
-                return True
             await wait_any(self._stop, source.lost, within=backoff.next())
-            if self._stop.is_set() or source.lost.is_set():
-                return False
+        return 0
 
-    async def _process(self, batch: Sequence[Arrival]) -> None:
-        """Apply a batch around whatever fails in it. Raises when the database is not there."""
-        while batch:
+    async def _process(self, batch: Sequence[Arrival]) -> int:
+        """Apply a batch around whatever fails in it; returns how many are settled.
+
+        Stops early when failures follow one another. Raises when the database is not there.
+        """
+        settled = 0
+        while settled < len(batch):
+            rest = batch[settled:]
             try:
-                await self._apply(batch)
+                await self._apply(rest)
             except _HandlerFailed as failed:
-                index = failed.index
-                await self._process(batch[:index])
-                if collided(failed.error) and len(batch) > 1:
-                    await self._process(batch[index : index + 1])
+                before, one = rest[: failed.index], rest[failed.index]
+                settled += (count := await self._process(before))
+                if count < len(before):
+                    break
+                if collided(failed.error) and len(rest) > 1:
+                    settled += await self._process([one])
                 else:
-                    await self._keep(batch[index], failed.error)
-                batch = batch[index + 1 :]
+                    await self._keep(one, failed.error)
+                    settled += 1
             except Exception as error:
                 if is_outage(error):
                     raise
-                # Refused at the commit: whose fault it is shows one by one.
-                if len(batch) > 1:
-                    for arrival in batch:
-                        await self._process([arrival])
-                else:
-                    await self._keep(batch[0], error)
-                return
+                settled += await self._singly(rest, error)
             else:
-                return
+                return len(batch)
+            if self._streak.probing:
+                break
+        return settled
+
+    async def _singly(self, batch: Sequence[Arrival], error: Exception) -> int:
+        """Find whose fault it was that the batch was refused at its commit."""
+        if len(batch) == 1:
+            await self._keep(batch[0], error)
+            return 1
+        settled = 0
+        for one in batch:
+            settled += await self._process([one])
+            if self._streak.probing:
+                break
+        return settled
 
     async def _apply(self, batch: Sequence[Arrival]) -> None:
         """One transaction for the batch. Raises `_HandlerFailed` for the first that cannot be."""

@@ -3,8 +3,8 @@
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-# Connection lost; out of resources; shutting down or starting; system error; a standby.
-_AWAY = ("08", "53", "57P", "58", "25006")
+# Connection lost or refused; out of resources; shutting down or starting; system error; a standby.
+_AWAY = ("08", "28", "3D", "55000", "53", "57P", "58", "25006")
 # Serialisation failure, deadlock, lock not available.
 _COLLISIONS = ("40001", "40P01", "55P03")
 
