@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import structlog
+from aio_pika.exceptions import AMQPError
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -82,6 +83,7 @@ class Runtime:
     eraser: Eraser
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     started: bool = False
+    topology_checked: bool = False
 
     async def not_ready(self) -> str | None:
         """Why this process should get no traffic, or None."""
@@ -99,7 +101,8 @@ class Runtime:
 async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Runtime]:
     """Build the runtime, check schema and topology, announce the manifest.
 
-    Raises `live_schema.SchemaMismatchError` or `topology.TopologyError`: better not to start.
+    Raises `live_schema.SchemaMismatchError` or `topology.TopologyError`: better not to start. A
+    broker that is not there is no reason: the outbox keeps what it will be told.
     """
     db = Database(settings.database_url, service=service.name, pool=settings.database_pool)
     async with httpx2.AsyncClient(timeout=5.0) as client:
@@ -131,7 +134,7 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
             ),
         )
         try:
-            await topology.check(settings.amqp_url, service=service.name)
+            runtime.topology_checked = await _topology_is_right(runtime)
             async with db.transaction() as session:
                 await erasure.announce(session, runtime.eraser)
             if service.prepare:
@@ -145,16 +148,13 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
 def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
     """The HTTP application. It runs a relay, and with `run_worker` the consumers and jobs too."""
     configured = settings or service.settings.load()
-    personal = {
-        column.name for _, column, d in service.catalogue.columns() if isinstance(d, Personal)
-    }
-    log.configure(service=service.name, personal=personal, json=configured.log_format == "json")
+    _configure_log(service, configured)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_runtime(service, configured) as runtime:
             app.state.runtime = runtime
-            loops = [_relay(runtime), *(_worker(runtime) if configured.run_worker else ())]
+            loops = _loops(runtime, worker=configured.run_worker)
             async with running(runtime, loops):
                 yield
 
@@ -173,8 +173,15 @@ def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
 def run_worker(service: Service) -> None:
     """The worker process: relay, consumers and jobs, until SIGTERM."""
     settings = service.settings.load()
-    log.configure(service=service.name, json=settings.log_format == "json")
+    _configure_log(service, settings)
     asyncio.run(_work(service, settings))
+
+
+def _configure_log(service: Service, settings: Settings) -> None:
+    personal = {
+        column.name for _, column, d in service.catalogue.columns() if isinstance(d, Personal)
+    }
+    log.configure(service=service.name, personal=personal, json=settings.log_format == "json")
 
 
 async def _work(service: Service, settings: Settings) -> None:
@@ -182,7 +189,7 @@ async def _work(service: Service, settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, runtime.stop.set)
-        async with running(runtime, [_relay(runtime), *_worker(runtime)]):
+        async with running(runtime, _loops(runtime, worker=True)):
             await runtime.stop.wait()
 
 
@@ -204,9 +211,33 @@ async def running(runtime: Runtime, loops: Sequence[Awaitable[None]]) -> AsyncIt
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _loops(runtime: Runtime, *, worker: bool) -> list[Awaitable[None]]:
+    extra = _worker(runtime) if worker else []
+    return [_check_topology_later(runtime), _relay(runtime), *extra]
+
+
 def _told(task: "asyncio.Future[None]") -> None:
+    """A process without one of its loops would look alive and do nothing: better to start again."""
     if not task.cancelled() and task.exception() is not None:
         logger.critical("loop_died", exc_info=task.exception())
+        signal.raise_signal(signal.SIGTERM)
+
+
+async def _topology_is_right(runtime: Runtime) -> bool:
+    """Check the broker; False when it is not there. Raises `topology.TopologyError`."""
+    try:
+        await topology.check(runtime.settings.amqp_url, service=runtime.service.name)
+    except (AMQPError, OSError, TimeoutError) as error:
+        logger.warning("broker_unreachable", error=type(error).__name__)
+        return False
+    return True
+
+
+async def _check_topology_later(runtime: Runtime) -> None:
+    while not runtime.topology_checked and not runtime.stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(runtime.stop.wait(), 2)
+        runtime.topology_checked = await _topology_is_right(runtime)
 
 
 def _relay(runtime: Runtime) -> Awaitable[None]:
