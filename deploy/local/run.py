@@ -89,7 +89,8 @@ def _run(layout: Layout, *, fresh: bool, say: screen.Progress) -> None:
             owner=layout.root, folder=REPOSITORY, say=say, servers=servers.private
         )
         stack.callback(supervisor.stop)
-        stack.callback(say, "stopping (RabbitMQ takes a few seconds)")
+        patience = " (RabbitMQ takes a few seconds)" if servers.private else ""
+        stack.callback(say, f"stopping{patience}")
         start.processes(servers, supervisor)
         description = start.describe(servers, supervisor)
         known = first_run.ensure(layout=layout, description=description, say=say)
