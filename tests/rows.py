@@ -1,0 +1,324 @@
+"""Rows for a person in every table of a catalogue, made from its declarations alone.
+
+`fill` honours foreign keys and CHECK constraints (PostgreSQL itself chooses among the values that
+might do), so that it also works for a table that nobody has thought of yet. `after_erasure` says,
+from the declarations again but not from the code that erases, what must be left.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    FromClause,
+    Integer,
+    LargeBinary,
+    Numeric,
+    Table,
+    Uuid,
+    cast,
+    column,
+    insert,
+    select,
+    text,
+    true,
+    values,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeDecorator
+
+from chassis.catalogue import KEY, TOMBSTONE, Catalogue, Fate, Personal, Subject
+
+PLUMBING = frozenset({"applied", "outbox", "inbox", "aggregate_sequence", "alembic_version"})
+"""Tables of opaque ids, which change with every message."""
+
+_LONG = 24
+_SHORT = 12
+"""Texts that must be shorter are made of rare characters, to be unique all the same."""
+
+Values = dict[str, Any]
+Dump = dict[str, dict[tuple[str, ...], dict[str, str | None]]]
+"""By table, then by primary key: every cell as PostgreSQL writes it."""
+
+
+@dataclass
+class Filling:
+    """What was written about one person."""
+
+    person: UUID
+    rows: dict[str, list[Values]] = field(default_factory=dict)
+    """By table; parents that belong to nobody included."""
+    tokens: dict[str, str] = field(default_factory=dict)
+    """Unique texts that must be found nowhere after the erasure, each with its column."""
+    held: dict[str, str] = field(default_factory=dict)
+    """The same, for columns that a hold keeps."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Keys of stored files, each with its column."""
+
+
+async def fill(
+    connection: AsyncConnection, catalogue: Catalogue, person: UUID, *, other: UUID | None = None
+) -> Filling:
+    """Write the person's rows: every table that names people, every personal column at least once.
+
+    With `other`, rows that name two people instead, one in each role of the table.
+    """
+    filling = Filling(person)
+    for one in (person, other) if other else (person,):
+        await connection.execute(
+            text(f"INSERT INTO {TOMBSTONE} (id) VALUES (:id) ON CONFLICT DO NOTHING"), {"id": one}
+        )
+    for table in catalogue.metadata.sorted_tables:
+        for roles in _roles(table, person, other):
+            empty = {c.name for c in table.columns if isinstance(c.info[KEY], Personal)}
+            filled = empty
+            while filled:  # a CHECK may forbid to fill all columns at once
+                made = await _row(connection, filling, table, roles, wanted=empty)
+                filled = {name for name in empty if made and made.get(name) is not None}
+                empty = empty - filled
+    return filling
+
+
+def _roles(table: Table, person: UUID, other: UUID | None) -> Iterator[dict[str, UUID]]:
+    names = [c.name for c in table.columns if isinstance(c.info[KEY], Subject)]
+    if names and other is None:
+        yield dict.fromkeys(names, person)
+    elif len(names) > 1 and other is not None:
+        for name in names:
+            yield {**dict.fromkeys(names, other), name: person}
+
+
+async def _row(
+    connection: AsyncConnection,
+    filling: Filling,
+    table: Table,
+    roles: Mapping[str, UUID],
+    *,
+    wanted: set[str],
+) -> Values | None:
+    """Insert a row; None when none can exist, such as a message to oneself."""
+    fixed: Values = dict(roles)
+    for one in table.columns:
+        for key in one.foreign_keys:
+            if one.name not in fixed and key.column.table is not table:
+                role = getattr(one.info[KEY], "of", None) or next(iter(roles), None)
+                owner = roles[role] if role else filling.person
+                fixed[one.name] = await _parent(connection, filling, key.column, owner)
+    made = await _choose(connection, table, fixed, wanted)
+    if made is not None:
+        await connection.execute(insert(table).values(made))
+        filling.rows.setdefault(table.name, []).append(made)
+        _note(filling, table, made)
+    return made
+
+
+async def _parent(
+    connection: AsyncConnection, filling: Filling, target: Column[Any], owner: UUID
+) -> Any:
+    """A column of the owner's row there, or of one that belongs to nobody."""
+    table = target.table
+    assert isinstance(table, Table)
+    names = [c.name for c in table.columns if isinstance(c.info[KEY], Subject)]
+    for made in filling.rows.get(table.name, ()):
+        if all(made[name] == owner for name in names):
+            return made[target.name]
+    made = await _row(connection, filling, table, dict.fromkeys(names, owner), wanted=set())
+    assert made, f"no {table.name} to refer to"
+    return made[target.name]
+
+
+async def _choose(
+    connection: AsyncConnection, table: Table, fixed: Values, wanted: set[str]
+) -> Values | None:
+    """A value for every column that the CHECK constraints accept together, nulls avoided."""
+    checks = [
+        str(check.sqltext)
+        for check in table.constraints
+        if isinstance(check, CheckConstraint) and not str(check.name).endswith("_detached")
+    ]
+    free = [c for c in table.columns if not (c.computed or c.identity)]
+    choices = {
+        c.name: [fixed[c.name]]
+        if c.name in fixed
+        else _candidates(c, [check for check in checks if re.search(rf"\b{c.name}\b", check)])
+        for c in free
+    }
+    bound = [c for c in free if any(re.search(rf"\b{c.name}\b", check) for check in checks)]
+    places = dict.fromkeys(choices, 0)
+    if bound:
+        sources = [
+            values(column(f"{c.name}_place", Integer), column(c.name, c.type), name=f"of_{c.name}")
+            .data(list(enumerate(choices[c.name])))
+            .alias(f"of_{c.name}")
+            for c in bound
+        ]
+        cost = [
+            cast(source.c[c.name].is_(None), Integer) * (10_000 if c.name in wanted else 100)
+            + source.c[f"{c.name}_place"]
+            for c, source in zip(bound, sources, strict=True)
+        ]
+        together: FromClause = sources[0]
+        for source in sources[1:]:
+            together = together.join(source, true())
+        query = select(
+            *(source.c[f"{c.name}_place"] for c, source in zip(bound, sources, strict=True))
+        ).select_from(together)
+        for check in checks:
+            query = query.where(text(f"({check}) IS NOT FALSE".replace(":", r"\:")))
+        found = (
+            await connection.execute(query.order_by(sum(cost[1:], cost[0])).limit(1))
+        ).one_or_none()
+        if found is None:
+            return None
+        places |= {c.name: found[index] for index, c in enumerate(bound)}
+    return {name: choices[name][place] for name, place in places.items()}
+
+
+def _candidates(one: Column[Any], checks: list[str]) -> list[Any]:
+    """Values to try, the most telling first."""
+    literals = [literal for check in checks for literal in re.findall(r"'([^']*)'", check)]
+    found = [*_values(one), *(literals if _is_text(one) else [])]
+    return [*found, None] if one.nullable else found
+
+
+def _values(one: Column[Any]) -> list[Any]:
+    kind = _kind(one)
+    if isinstance(kind, ARRAY):
+        return [[_token(_LONG)]]
+    if isinstance(kind, JSONB):
+        return [{"mot": _token(_LONG)}]
+    if isinstance(kind, Uuid):
+        return [uuid4()]
+    if isinstance(kind, DateTime):  # each with microseconds of its own
+        start = datetime(2031, 1, 1, tzinfo=UTC)
+        return [start + timedelta(microseconds=secrets.randbelow(10**14))]
+    if isinstance(kind, LargeBinary):
+        return [_token(_LONG).encode()]
+    if isinstance(kind, Boolean):
+        return [True, False]
+    if isinstance(kind, Integer):
+        return [100 + secrets.randbelow(30_000), 1, 0]
+    if isinstance(kind, Float | Numeric):
+        return [secrets.randbelow(40_000_000) / 1_000_000]
+    length = getattr(kind, "length", None) or _LONG
+    digits = "".join(secrets.choice("123456789") for _ in range(min(length, _LONG)))
+    return [_token(length), digits]
+
+
+def _token(length: int) -> str:
+    if length < _SHORT:
+        return "".join(chr(0x4E00 + secrets.randbelow(20_000)) for _ in range(length))
+    return f"zq{secrets.token_hex(_LONG)}"[: min(length, _LONG)]
+
+
+def _kind(one: Column[Any]) -> Any:
+    return one.type.impl if isinstance(one.type, TypeDecorator) else one.type
+
+
+def _is_text(one: Column[Any]) -> bool:
+    return not isinstance(
+        _kind(one), ARRAY | JSONB | Uuid | DateTime | LargeBinary | Boolean | Integer | Numeric
+    )
+
+
+def _note(filling: Filling, table: Table, made: Values) -> None:
+    """Remember the texts that will be searched for."""
+    for one in table.columns:
+        declared, value = one.info[KEY], made.get(one.name)
+        if not isinstance(declared, Personal) or value is None:
+            continue
+        owner = next(
+            c
+            for c in table.columns
+            if isinstance(c.info[KEY], Subject) and declared.of in (None, c.name)
+        )
+        if made[owner.name] != filling.person:
+            continue
+        where = f"{table.name}.{one.name}"
+        if declared.file:
+            filling.files[value] = where
+        token = _searchable(value)
+        if token is not None and not one.foreign_keys:
+            kept = owner.info[KEY].fate is Fate.KEEP
+            (filling.held if kept else filling.tokens)[token] = where
+
+
+def _searchable(value: Any) -> str | None:
+    """The text under which the value would be found in a dump, if it is unique."""
+    match value:
+        case dict():
+            return _searchable(next(iter(value.values())))
+        case list():
+            return _searchable(value[0])
+        case bytes():
+            return value.hex()
+        case UUID():
+            return str(value)
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S.%f}".rstrip("0")
+        case str() if len(value) >= _SHORT or not value.isascii():
+            return value
+    return None
+
+
+async def dump(connection: AsyncConnection, catalogue: Catalogue) -> Dump:
+    """Every declared table but the plumbing, cell by cell."""
+    found: Dump = {}
+    for table in catalogue.metadata.tables.values():
+        if table.name in PLUMBING:
+            continue
+        keys = [c.name for c in table.primary_key.columns]
+        cells = ", ".join(f'"{c.name}"::text' for c in table.columns)
+        rows = await connection.execute(text(f'SELECT {cells} FROM "{table.name}"'))
+        names = [c.name for c in table.columns]
+        found[table.name] = {
+            tuple(str(row[names.index(key)]) for key in keys): dict(zip(names, row, strict=True))
+            for row in rows
+        }
+    return found
+
+
+async def everything(connection: AsyncConnection) -> str:
+    """Every row of every table of the live database, declared or not, as one text."""
+    tables = await connection.scalars(
+        text(
+            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n"
+            " ON n.oid = c.relnamespace WHERE relkind IN ('r', 'p', 'm')"
+            " AND nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
+        )
+    )
+    found: list[str] = []
+    for table in tables.all():
+        found += await connection.scalars(text(f"SELECT t::text FROM {table} t"))
+    return "\n".join(found)
+
+
+def after_erasure(before: Dump, catalogue: Catalogue, person: UUID) -> Dump:
+    """What the declarations promise for each row; rows under a rule of the service are left out."""
+    left: Dump = {}
+    for table in catalogue.metadata.tables.values():
+        if table.name not in before or table.name == TOMBSTONE:
+            continue
+        subjects = {c.name: c.info[KEY] for c in table.columns if isinstance(c.info[KEY], Subject)}
+        left[table.name] = {}
+        for key, cells in before[table.name].items():
+            named = {name: s for name, s in subjects.items() if cells[name] == str(person)}
+            if any(s.fate in (Fate.DELETE, Fate.SHARED) for s in named.values()):
+                continue
+            gone = {name for name, s in named.items() if s.fate is Fate.DETACH}
+            for c in table.columns:
+                declared = c.info[KEY]
+                if isinstance(declared, Personal) and (declared.of or next(iter(subjects))) in gone:
+                    gone |= {c.name}
+            left[table.name][key] = {n: None if n in gone else v for n, v in cells.items()}
+    return left
