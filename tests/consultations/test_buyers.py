@@ -81,28 +81,28 @@ async def test_a_draft_is_changed_by_its_company_and_thrown_away(world: World) -
     one, two = await world.a_community(), await world.a_community()
     buyer = await world.a_buyer()
     colleague = await world.a_buyer(company_id=buyer.company_id)
-    id = await world.a_draft(buyer, one, contact={"name": "Ada Martin"})
+    call = await world.a_draft(buyer, one, contact={"name": "Ada Martin"})
     changed = await colleague.patch(
-        f"/{id}", json={"title": "Un autre titre", "communities": [str(two)], "public": True}
+        f"/{call}", json={"title": "Un autre titre", "communities": [str(two)], "public": True}
     )
     assert changed.status_code == 200, changed.text
     assert changed.json()["title"] == "Un autre titre"
     assert changed.json()["description"] == "Démontage, expertise et essais en banc."
     assert [c["id"] for c in changed.json()["communities"]] == [str(two)]
     assert changed.json()["author_id"] == str(buyer.id)
-    taken = (await colleague.patch(f"/{id}", json={"contact": {"name": "Bo Durand"}})).json()
+    taken = (await colleague.patch(f"/{call}", json={"contact": {"name": "Bo Durand"}})).json()
     assert (taken["author_id"], taken["contact"]["name"]) == (str(colleague.id), "Bo Durand")
-    assert (await buyer.patch(f"/{id}", json={"contact": None})).json()["contact"] is None
-    assert (await buyer.delete(f"/{id}")).status_code == 204
-    assert problem(await buyer.get(f"/{id}")) == (404, "not-found")
+    assert (await buyer.patch(f"/{call}", json={"contact": None})).json()["contact"] is None
+    assert (await buyer.delete(f"/{call}")).status_code == 204
+    assert problem(await buyer.get(f"/{call}")) == (404, "not-found")
 
 
 async def test_words_are_final_once_published(world: World) -> None:
     community, buyer = await world.a_community(), await world.a_buyer()
-    id = await world.published(buyer, community)
-    assert problem(await buyer.patch(f"/{id}", json={"title": "Autre"})) == (409, "not-a-draft")
-    assert problem(await buyer.delete(f"/{id}")) == (409, "not-a-draft")
-    assert problem(await buyer.post(f"/{id}/publication")) == (409, "not-a-draft")
+    call = await world.published(buyer, community)
+    assert problem(await buyer.patch(f"/{call}", json={"title": "Autre"})) == (409, "not-a-draft")
+    assert problem(await buyer.delete(f"/{call}")) == (409, "not-a-draft")
+    assert problem(await buyer.post(f"/{call}/publication")) == (409, "not-a-draft")
 
 
 @pytest.mark.parametrize(
@@ -116,31 +116,31 @@ async def test_a_buyer_ends_a_consultation_once(
     world: World, verb: str, state: str, event: type[ConsultationClosed]
 ) -> None:
     community, buyer = await world.a_community(), await world.a_buyer()
-    id = await world.a_draft(buyer, community)
-    assert problem(await buyer.post(f"/{id}/{verb}")) == (409, "consultation-not-open")
-    await buyer.post(f"/{id}/publication")
-    ended = await buyer.post(f"/{id}/{verb}")
+    call = await world.a_draft(buyer, community)
+    assert problem(await buyer.post(f"/{call}/{verb}")) == (409, "consultation-not-open")
+    await buyer.post(f"/{call}/publication")
+    ended = await buyer.post(f"/{call}/{verb}")
     assert (ended.status_code, ended.json()["state"]) == (200, state)
     assert ended.json()["ended_at"] is not None
-    await world.stand.hear(event, consultation_id=id)
-    assert problem(await buyer.post(f"/{id}/{verb}")) == (409, "consultation-not-open")
+    await world.stand.hear(event, consultation_id=call)
+    assert problem(await buyer.post(f"/{call}/{verb}")) == (409, "consultation-not-open")
 
 
 async def test_a_consultation_of_the_past_is_not_published(world: World) -> None:
     community, buyer = await world.a_community(), await world.a_buyer()
     past = (clock.now() - timedelta(hours=1)).isoformat()
-    id = await world.a_draft(buyer, community, closes_at=past)
-    assert problem(await buyer.post(f"/{id}/publication")) == (422, "wrong-closing-time")
+    call = await world.a_draft(buyer, community, closes_at=past)
+    assert problem(await buyer.post(f"/{call}/publication")) == (422, "wrong-closing-time")
 
 
 async def test_communities_must_exist(world: World) -> None:
     community, buyer = await world.a_community(), await world.a_buyer()
     unknown = await buyer.post(json=words(community, uuid4()))
     assert problem(unknown) == (422, "unknown-community")
-    id = await world.a_draft(buyer, community)
-    changed = await buyer.patch(f"/{id}", json={"communities": [str(uuid4())]})
+    call = await world.a_draft(buyer, community)
+    changed = await buyer.patch(f"/{call}", json={"communities": [str(uuid4())]})
     assert problem(changed) == (422, "unknown-community")
-    kept = (await buyer.get(f"/{id}")).json()["communities"]
+    kept = (await buyer.get(f"/{call}")).json()["communities"]
     assert [c["id"] for c in kept] == [str(community)]
     twice = await buyer.post(json=words(community, community))
     assert twice.status_code == 201
@@ -190,7 +190,7 @@ async def test_a_link_needs_an_address_and_takes_no_reply(world: World) -> None:
         "link-mismatch",
     )
     link = "https://achats.example/consultation/12"
-    id = await world.published(buyer, community, kind="public_link", external_url=link)
+    call = await world.published(buyer, community, kind="public_link", external_url=link)
     member = await world.a_member(community)
-    assert (await member.get(f"/{id}")).json()["external_url"] == link
-    assert problem(await member.reply(id)) == (409, "replies-elsewhere")
+    assert (await member.get(f"/{call}")).json()["external_url"] == link
+    assert problem(await member.reply(call)) == (409, "replies-elsewhere")

@@ -27,10 +27,10 @@ BRIEF = {
 }
 
 
-async def sees(actor: Actor, id: str, community: object) -> str:
+async def sees(actor: Actor, call: str, community: object) -> str:
     """ "full", "brief" or "nothing" - the list and the page must agree."""
-    answer = await actor.get(f"/{id}")
-    listed = id in await actor.ids(community=str(community))
+    answer = await actor.get(f"/{call}")
+    listed = call in await actor.ids(community=str(community))
     if answer.status_code == 404:
         assert problem(answer) == (404, "not-found")
         assert not listed
@@ -81,14 +81,14 @@ async def test_a_member_keeps_seeing_what_was_closed_or_cancelled(world: World) 
     community, buyer = await world.a_community(), await world.a_buyer()
     member = await world.a_member(community)
     for verb in ("closure", "cancellation"):
-        id = await world.published(buyer, community)
-        await buyer.post(f"/{id}/{verb}")
-        assert await sees(member, id, community) == "full"
+        call = await world.published(buyer, community)
+        await buyer.post(f"/{call}/{verb}")
+        assert await sees(member, call, community) == "full"
 
 
 async def test_access_ends_with_the_membership_the_attachment_or_the_office(world: World) -> None:
     community, buyer = await world.a_community(), await world.a_buyer()
-    id = await world.published(buyer, community)
+    call = await world.published(buyer, community)
     left, detached = await world.a_member(community), await world.a_member(community)
     animator = await world.an_animator(community)
     await world.stand.say(
@@ -105,12 +105,12 @@ async def test_access_ends_with_the_membership_the_attachment_or_the_office(worl
         await world.stand.eventually(
             f"select not exists (select from {table} where person_id = $1)", actor.id
         )
-        assert await sees(actor, id, community) == "nothing", table
+        assert await sees(actor, call, community) == "nothing", table
 
 
 async def test_a_membership_of_one_company_gives_nothing_to_another(world: World) -> None:
     community, buyer = await world.a_community(), await world.a_buyer()
-    id = await world.published(buyer, community)
+    call = await world.published(buyer, community)
     somebody = await world.somebody()
     membership = new_id()
     await world.stand.say(
@@ -122,7 +122,7 @@ async def test_a_membership_of_one_company_gives_nothing_to_another(world: World
         )
     )
     await world.stand.eventually("select true from membership where id = $1", membership)
-    assert await sees(somebody, id, community) == "nothing"
+    assert await sees(somebody, call, community) == "nothing"
 
 
 async def test_the_list_is_filtered_and_paged_without_gap_or_double(world: World) -> None:

@@ -60,10 +60,10 @@ class Actor:
                 return found
             after = {"after": page.json()["next"]}
 
-    async def reply(self, id: str, **more: Any) -> httpx2.Response:
+    async def reply(self, call: str, **more: Any) -> httpx2.Response:
         """Reply to a consultation for the actor's company."""
         body = {"company_id": str(self.company_id), "message": "Nous savons faire.", **more}
-        return await self.post(f"/{id}/replies", json=body)
+        return await self.post(f"/{call}/replies", json=body)
 
 
 @dataclass
@@ -71,18 +71,19 @@ class World:
     stand: Stand
 
     async def a_community(self) -> UUID:
-        id = new_id()
-        await self.stand.say(CommunityOpened(community_id=id, slug=f"c-{id}", cci="cci-de-demo"))
-        await self.stand.eventually("select true from community where id = $1", id)
-        return id
+        made = new_id()
+        event = CommunityOpened(community_id=made, slug=f"c-{made}", cci="cci-de-demo")
+        await self.stand.say(event)
+        await self.stand.eventually("select true from community where id = $1", made)
+        return made
 
     def a_stranger(self, *, roles: Iterable[Role] = ()) -> Actor:
         """Signed in, attached to nothing."""
-        id = new_id()
+        person = new_id()
         return Actor(
-            id=id,
+            id=person,
             company_id=new_id(),
-            headers=self.stand.token(id, roles=roles),
+            headers=self.stand.token(person, roles=roles),
             stand=self.stand,
         )
 
@@ -148,10 +149,10 @@ class World:
         return str(answer.json()["id"])
 
     async def published(self, buyer: Actor, *communities: UUID, **more: Any) -> str:
-        id = await self.a_draft(buyer, *communities, **more)
-        answer = await buyer.post(f"/{id}/publication")
+        call = await self.a_draft(buyer, *communities, **more)
+        answer = await buyer.post(f"/{call}/publication")
         assert answer.status_code == 200, answer.text
-        return id
+        return call
 
 
 def words(*communities: UUID, **more: Any) -> dict[str, Any]:
@@ -160,7 +161,7 @@ def words(*communities: UUID, **more: Any) -> dict[str, Any]:
         "title": "Révision de douze vannes",
         "description": "Démontage, expertise et essais en banc.",
         "kind": "sourcing",
-        "communities": [str(id) for id in communities],
+        "communities": [str(community) for community in communities],
         "closes_at": (clock.now() + timedelta(days=10)).isoformat(),
         **more,
     }
