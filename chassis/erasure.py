@@ -14,11 +14,13 @@ from uuid import UUID
 from joserfc.jwk import ECKey
 from sqlalchemy import any_, bindparam, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
 
 from chassis import clock, live_schema, outbox
 from chassis.catalogue import KEY, Catalogue, Fate, Personal, SubjectColumn
+from chassis.db import violated_constraint
 from chassis.evidence import digest, sign
 from chassis.storage import Storage
 from chassis.tables import applied, data_subject
@@ -40,8 +42,12 @@ class ForgedCommandError(Exception):
     """A known position came with another entry: not what the ledger holds."""
 
 
+class RowsLeftError(Exception):
+    """A row still names the person: its table was forgotten, or something discards statements."""
+
+
 class TombstoneRefusedError(Exception):
-    """The database did not set the tombstones; something discards statements."""
+    """The database did not set the tombstones; something discards or undoes statements."""
 
 
 @dataclass
@@ -130,7 +136,8 @@ async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> None:
 async def erase(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) -> Tallies:
     """Delete, detach and count everything about these people, and set their tombstones.
 
-    Raises SQLAlchemy's `IntegrityError` when a row that names one of them is left.
+    Raises `RowsLeftError` with the constraint that stands in the way when a row that names one of
+    them is left, and `TombstoneRefusedError` when the tombstones do not stay.
     """
     await session.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
     # Separate statements on purpose: each sees what was committed before the locks were granted.
@@ -152,11 +159,21 @@ async def erase(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) -
     for entry in eraser.catalogue.subjects:
         await _fall(session, entry, people=people, tallies=tallies, files=files, now=now)
     await eraser.storage.delete(*files)
+    try:
+        await session.execute(
+            update(data_subject)
+            .where(data_subject.c.id == _any(people))
+            .values(erased_at=text("coalesce(data_subject.erased_at, now())"))
+        )
+    except IntegrityError as error:
+        raise RowsLeftError(violated_constraint(error)) from error
+    # Looked at afterwards: what a statement returns is not what a trigger may have made of it.
     marked = await session.scalars(
-        update(data_subject)
-        .where(data_subject.c.id == _any(people))
-        .values(erased_at=text("coalesce(data_subject.erased_at, now())"))
-        .returning(data_subject.c.id)
+        select(data_subject.c.id).where(
+            data_subject.c.id == _any(people),
+            data_subject.c.erased_at.is_not(None),
+            data_subject.c.live_id.is_(None),
+        )
     )
     if set(marked) != set(people):
         raise TombstoneRefusedError

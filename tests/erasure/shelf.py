@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,28 @@ class Shelf:
             return await rows.everything(connection)
 
     async def sql(self, *statements: str) -> None:
-        """Change the running database behind the service's back."""
-        async with self.db.engine.begin() as connection:
-            for statement in statements:
-                await connection.exec_driver_sql(statement)
+        """Change the running database behind the service's back, as its administrator."""
+        connection = await asyncpg.connect(self.db.url)
+        try:
+            await connection.execute(";".join(statements))
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def as_owner(self) -> "AsyncIterator[Shelf]":
+        """The same, as a role that owns the tables and is nothing else, as services are."""
+        role = f"owner_{secrets.token_hex(4)}"
+        await self.sql(
+            f"CREATE ROLE {role} LOGIN PASSWORD '{role}'",
+            f"GRANT CREATE, USAGE ON SCHEMA public TO {role}",
+            *(f'ALTER TABLE "{name}" OWNER TO {role}' for name in self.catalogue.metadata.tables),
+        )
+        place = self.db.url.rpartition("@")[2]
+        db = Database(f"postgresql://{role}:{role}@{place}", service=self.db.service)
+        try:
+            yield replace(self, db=db)
+        finally:
+            await db.dispose()
 
     async def value(self, statement: str) -> Any:
         async with self.db.engine.connect() as connection:
