@@ -2,23 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache
-from pathlib import Path
 from uuid import UUID
 
 import httpx2
 import structlog
-from joserfc.jwk import ECKey
 
 from chassis import clock, mail
 from chassis.errors import UnavailableError
-from chassis.evidence import load_key
 from chassis.mail import MailNotSentError
 from chassis.service import Job, Runtime
 from services.privacy.actions import answers, broadcasts, certificates, last_messages
+from services.privacy.credentials import certificate_key, seal, unseal
 from services.privacy.messages import erasure_completed
 from services.privacy.models import Erasure
-from services.privacy.sealing import seal, unseal
 
 log = structlog.get_logger()
 
@@ -90,12 +86,6 @@ async def complete(runtime: Runtime) -> None:
                     log_days=settings.log_days,
                 )
             )
-
-
-@cache
-def certificate_key(path: Path) -> ECKey:
-    """The key that signs certificates, read once."""
-    return load_key(path)
 
 
 async def chase(runtime: Runtime) -> None:

@@ -6,7 +6,6 @@ what was promised was done (GDPR art. 5(2)).
 
 from calendar import monthrange
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -44,15 +43,6 @@ def one_month_after(instant: datetime) -> datetime:
     year, month = divmod(instant.year * 12 + instant.month, 12)
     month += 1
     return instant.replace(year=year, month=month, day=min(instant.day, monthrange(year, month)[1]))
-
-
-class ParticipantKind(StrEnum):
-    """Who takes part in erasures."""
-
-    SERVICE = "service"
-    """Shows signed evidence for each table."""
-    PARTNER = "partner"
-    """A system of somebody else: the broker vouches for who speaks, its word is what we have."""
 
 
 class Participant(Base, table=True):

@@ -1,12 +1,22 @@
 """What privacy reads and answers over HTTP."""
 
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, EmailStr, Field, StringConstraints
 
 from chassis.http import Input, Output
-from services.privacy.models import ParticipantKind
+
+
+class ParticipantKind(StrEnum):
+    """Who takes part in erasures."""
+
+    SERVICE = "service"
+    """Shows signed evidence for each table."""
+    PARTNER = "partner"
+    """A system of somebody else: the broker vouches for who speaks, its word is what we have."""
+
 
 ErasureState = Literal["open", "completed", "escalated"]
 

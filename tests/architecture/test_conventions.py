@@ -28,7 +28,7 @@ SAME_FILES = {
     "worker.py",
 }
 OPTIONAL = {"actions", "api", "consumers", "credentials", "erasure", "jobs", "messages", "models"}
-OPTIONAL |= {"queries", "schemas", "sealing", "settings", "notices", "reference", "templates"}
+OPTIONAL |= {"queries", "schemas", "settings", "notices", "reference", "templates"}
 
 
 def calls(tree: ast.AST) -> Iterator[ast.Call]:

@@ -30,9 +30,9 @@ from services.privacy.models import (
     Broadcast,
     Manifest,
     Participant,
-    ParticipantKind,
     Refusal,
 )
+from services.privacy.schemas import ParticipantKind
 
 log = structlog.get_logger()
 

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import clock
 from services.privacy.errors import ParticipantExistsError
-from services.privacy.models import Participant, ParticipantKind
+from services.privacy.models import Participant
+from services.privacy.schemas import ParticipantKind
 
 
 @dataclass(frozen=True)

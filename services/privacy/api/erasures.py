@@ -13,8 +13,8 @@ from chassis.errors import NotAuthenticatedError, NotFoundError
 from chassis.pagination import DEFAULT_LIMIT, After, Limit, cut, decode, encode, link
 from chassis.session import SessionDep, runtime_of
 from services.privacy import queries
+from services.privacy.credentials import certificate_key
 from services.privacy.errors import NotYetProvenError
-from services.privacy.jobs import certificate_key
 from services.privacy.models import one_month_after
 from services.privacy.schemas import (
     ErasurePage,

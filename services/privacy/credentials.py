@@ -1,9 +1,14 @@
-"""Sealing an address so that the row which keeps it is unreadable without the key file."""
+"""Pure functions over secrets: sealed addresses, and the key that signs certificates."""
 
 import os
 from base64 import urlsafe_b64decode
+from functools import cache
+from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from joserfc.jwk import ECKey
+
+from chassis.evidence import load_key
 
 _NONCE_BYTES = 12
 
@@ -22,3 +27,9 @@ def unseal(sealed: bytes, *, key: str, context: bytes) -> str:
 
 def _cipher(key: str) -> AESGCM:
     return AESGCM(urlsafe_b64decode(key + "=" * (-len(key) % 4)))
+
+
+@cache
+def certificate_key(path: Path) -> ECKey:
+    """The key that signs certificates, read once."""
+    return load_key(path)
