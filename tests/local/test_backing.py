@@ -40,10 +40,11 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def backed(directory: Path) -> Iterator[Servers]:
-    for name in ("CCIB_POSTGRES_URL", "CCIB_AMQP_URL"):
-        os.environ.pop(name, None)
-    with servers(directory, durable=False) as found:
-        yield found
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("CCIB_POSTGRES_URL", raising=False)
+        environment.delenv("CCIB_AMQP_URL", raising=False)
+        with servers(directory, durable=False) as found:
+            yield found
 
 
 async def test_both_servers_answer_from_a_folder_with_a_space(backed: Servers) -> None:
