@@ -159,8 +159,8 @@ class Subscription(Base, table=True):
 _of_reader = partial(personal, of="person_id")
 
 
-def _reader(purpose: str) -> dict[str, Any]:
-    return subject(Fate.DELETE, purpose, basis=Basis.CONTRACT)
+def _reader(purpose: str, kept: timedelta) -> dict[str, Any]:
+    return subject(Fate.DELETE, purpose, basis=Basis.CONTRACT, retention=f"{kept.days}d")
 
 
 _ABOUT = subject(
@@ -187,7 +187,8 @@ class Notice(Base, table=True):
         },
     )
     person_id: UUID = Field(
-        foreign_key="data_subject.live_id", sa_column_kwargs=_reader("Informer sur le site")
+        foreign_key="data_subject.live_id",
+        sa_column_kwargs=_reader("Informer sur le site", NOTICES_KEPT),
     )
     about_id: UUID | None = Field(
         default=None, foreign_key="data_subject.live_id", index=True, sa_column_kwargs=_ABOUT
@@ -232,7 +233,8 @@ class Delivery(Base, table=True):
         },
     )
     person_id: UUID = Field(
-        foreign_key="data_subject.live_id", sa_column_kwargs=_reader("Informer par courriel")
+        foreign_key="data_subject.live_id",
+        sa_column_kwargs=_reader("Informer par courriel", DELIVERIES_KEPT),
     )
     about_id: UUID | None = Field(
         default=None, foreign_key="data_subject.live_id", index=True, sa_column_kwargs=_ABOUT

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, Uuid, cast, delete, literal, null, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -56,7 +56,7 @@ async def announce_consultation(
             NO_ID.label("subscription_id"),
         )
         .where(col(Membership.community_id).in_(community_ids))
-        .distinct(col(Membership.person_id))
+        .ext(distinct_on(col(Membership.person_id)))
         .order_by(col(Membership.person_id), col(Membership.community_id))
     )
     subscribed: Readers = (
@@ -69,7 +69,7 @@ async def announce_consultation(
             col(Subscription.state) == Choice.SUBSCRIBED,
             col(Subscription.community_id).in_(community_ids),
         )
-        .distinct(col(Subscription.person_id))
+        .ext(distinct_on(col(Subscription.person_id)))
         .order_by(col(Subscription.person_id), col(Subscription.community_id))
     )
     await tell(
