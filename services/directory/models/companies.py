@@ -44,6 +44,12 @@ class Company(Base, table=True):
             postgresql_using="gin",
             postgresql_ops={"folded": "gin_trgm_ops"},
         ),
+        Index(
+            "ix_company_folded_name",
+            "folded_name",
+            postgresql_using="gin",
+            postgresql_ops={"folded_name": "gin_trgm_ops"},
+        ),
         Index("ix_company_naf", "naf", postgresql_ops={"naf": "varchar_pattern_ops"}),
         Index("ix_company_order", "folded_name", "id"),
         Index("ix_company_position", "latitude", "longitude"),

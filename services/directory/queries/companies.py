@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import and_, case, exists, func, select
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
@@ -44,31 +44,25 @@ _SHEET_COLUMNS = (
 
 def communities_of(viewer: Viewer) -> ColumnElement[Any]:
     """The communities of `Company` that the viewer may know, as JSON in the order of their names."""
-    found = (
-        select(
-            func.jsonb_agg(
-                aggregate_order_by(
-                    func.jsonb_build_object(
-                        "id", col(Community.id), "slug", col(Community.slug),
-                        "name", col(Community.name),
-                    ),
-                    col(Community.name),
-                    col(Community.id),
-                )
-            )
-        )
+    one = func.jsonb_build_object(
+        "id", col(Community.id), "slug", col(Community.slug), "name", col(Community.name)
+    )
+    belongs = exists(
+        select(1)
+        .select_from(Membership)
         .where(
-            col(Community.id).in_(
-                select(col(Membership.community_id)).where(
-                    col(Membership.company_id) == col(Company.id),
-                    col(Membership.state) == MembershipState.ACTIVE,
-                )
-            ),
-            can_see_company_in(viewer),
+            col(Membership.company_id) == col(Company.id),
+            col(Membership.community_id) == col(Community.id),
+            col(Membership.state) == MembershipState.ACTIVE,
         )
+        .correlate(Company, Community)
+    )
+    found = (
+        select(func.jsonb_agg(aggregate_order_by(one, col(Community.name), col(Community.id))))
+        .where(belongs, can_see_company_in(viewer))
         .correlate(Company)
         .scalar_subquery()
-    )  # fmt: skip
+    )
     return func.coalesce(found, func.jsonb_build_array(), type_=JSONB)
 
 

@@ -103,7 +103,10 @@ def _words(q: str | None) -> list[str]:
 
 
 def _text(q: str | None) -> list[ColumnElement[bool]]:
-    """Every word, by its French stem and as a beginning; or every longer word, about so written."""
+    """Every word, by its French stem and as a beginning; or every longer word, about so written.
+
+    A word alone is also compared with names as wholes, which bears more errors.
+    """
     digits = re.sub(r"[\s.]", "", q or "")
     if re.fullmatch(r"[0-9]{9}|[0-9]{14}", digits):
         return [(col(Company.siret) if len(digits) == 14 else col(Company.siren)) == digits]
@@ -114,10 +117,12 @@ def _text(q: str | None) -> list[ColumnElement[bool]]:
     about = [
         func.ccib_fold(word).op("<%", is_comparison=True)(col(Company.folded)) for word in long
     ]
+    alone = func.ccib_fold(words[0]).op("%", is_comparison=True)(col(Company.folded_name))
     return [
         or_(
             col(Company.search).op("@@", is_comparison=True)(_query(words)),
             and_(*about) if about else false(),
+            alone if words == long and len(words) == 1 else false(),
         )
     ]
 

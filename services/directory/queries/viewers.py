@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, false, or_, select, text, true
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, aliased
 from sqlmodel import col
 
 from chassis.auth import Principal, Role
+from contracts.directory import AttachmentRole
 from services.directory.models import (
     LIVE,
     Attachment,
@@ -68,35 +69,44 @@ async def viewer_of(session: AsyncSession, *, user: Principal) -> Viewer:
     )
 
 
-def community_run_by(viewer: Viewer) -> ColumnElement[bool]:
-    """Condition on `Community`: the viewer runs it, or it belongs to their chamber."""
-    return or_(col(Community.id).in_(viewer.animates), col(Community.cci).in_(viewer.ccis))
+# Under names of their own: the query around a condition may read the same tables.
+_Membership = aliased(Membership)
+_Community = aliased(Community)
+_Attachment = aliased(Attachment)
+_Theirs = aliased(Membership)
+_Job = aliased(Attachment)
 
 
-def _live_membership_run_by(
-    viewer: Viewer, *conditions: ColumnElement[bool]
-) -> ColumnElement[bool]:
+def _acts(person: UUID) -> ColumnElement[bool]:
+    return and_(
+        col(_Attachment.person_id) == person,
+        col(_Attachment.state) == AttachmentState.ACTIVE,
+    )
+
+
+def _run_by(viewer: Viewer, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """A live membership under these conditions, in a community that the viewer runs."""
     if not viewer.animates and not viewer.ccis:
         return false()
     return exists(
         select(1)
-        .select_from(Membership)
-        .join(Community, col(Community.id) == col(Membership.community_id))
-        .where(col(Membership.state).in_(LIVE), community_run_by(viewer), *conditions)
+        .select_from(_Membership)
+        .join(_Community, col(_Community.id) == col(_Membership.community_id))
+        .where(
+            col(_Membership.state).in_(LIVE),
+            or_(col(_Community.id).in_(viewer.animates), col(_Community.cci).in_(viewer.ccis)),
+            *conditions,
+        )
     )
+
+
+def _runs_company(viewer: Viewer) -> ColumnElement[bool]:
+    return _run_by(viewer, col(_Membership.company_id) == col(Company.id))
 
 
 def acts_for_company(viewer: Viewer) -> ColumnElement[bool]:
     """Condition on `Company`: the viewer is one of its people."""
-    return exists(
-        select(1)
-        .select_from(Attachment)
-        .where(
-            col(Attachment.company_id) == col(Company.id),
-            col(Attachment.person_id) == viewer.person_id,
-            col(Attachment.state) == AttachmentState.ACTIVE,
-        )
-    )
+    return col(Company.id).in_(select(col(_Attachment.company_id)).where(_acts(viewer.person_id)))
 
 
 def can_see_company(viewer: Viewer) -> ColumnElement[bool]:
@@ -107,16 +117,14 @@ def can_see_company(viewer: Viewer) -> ColumnElement[bool]:
 
 
 def can_see_contact(viewer: Viewer) -> ColumnElement[bool]:
-    """Condition on `Company`: a sole trader's phone and e-mail are for members, and for those who
-    run one of its communities (N8.1).
+    """Condition on `Company`: the viewer may read how to reach it.
+
+    A sole trader's phone and e-mail are for members and for those who run one of its communities
+    (N8.1).
     """
     if viewer.member:
         return true()
     return or_(~col(Company.sole_trader), acts_for_company(viewer), _runs_company(viewer))
-
-
-def _runs_company(viewer: Viewer) -> ColumnElement[bool]:
-    return _live_membership_run_by(viewer, col(Membership.company_id) == col(Company.id))
 
 
 def can_see_company_in(viewer: Viewer) -> ColumnElement[bool]:
@@ -127,36 +135,33 @@ def can_see_company_in(viewer: Viewer) -> ColumnElement[bool]:
 
 
 def can_see_person(viewer: Viewer, person: Mapped[UUID]) -> ColumnElement[bool]:
-    """Condition on the person of a column: oneself, who shares an active community with the viewer,
-    who belongs or asks to belong to a community that the viewer runs, who acts or asks to act for a
-    company that the viewer administers.
+    """Condition on the person in a column.
+
+    It is oneself, shares an active community with the viewer, belongs or asks to belong to a
+    community that the viewer runs, or acts or asks to act for a company that the viewer administers.
     """
-    shared = select(col(Membership.community_id)).where(
-        col(Membership.person_id) == viewer.person_id,
-        col(Membership.state) == MembershipState.ACTIVE,
+    me = viewer.person_id
+    shared = select(col(_Membership.community_id)).where(
+        col(_Membership.person_id) == me, col(_Membership.state) == MembershipState.ACTIVE
     )
-    administered = select(col(Attachment.company_id)).where(
-        col(Attachment.person_id) == viewer.person_id,
-        col(Attachment.state) == AttachmentState.ACTIVE,
-        col(Attachment.role) == "administrator",
+    administered = select(col(_Attachment.company_id)).where(
+        _acts(me), col(_Attachment.role) == AttachmentRole.ADMINISTRATOR
     )
     return or_(
-        person == viewer.person_id,
+        person == me,
         exists(
             select(1)
-            .select_from(Membership)
+            .select_from(_Theirs)
             .where(
-                col(Membership.person_id) == person,
-                col(Membership.state) == MembershipState.ACTIVE,
-                col(Membership.community_id).in_(shared),
+                col(_Theirs.person_id) == person,
+                col(_Theirs.state) == MembershipState.ACTIVE,
+                col(_Theirs.community_id).in_(shared),
             )
         ),
-        _live_membership_run_by(viewer, col(Membership.person_id) == person),
+        _run_by(viewer, col(_Membership.person_id) == person),
         exists(
             select(1)
-            .select_from(Attachment)
-            .where(
-                col(Attachment.person_id) == person, col(Attachment.company_id).in_(administered)
-            )
+            .select_from(_Job)
+            .where(col(_Job.person_id) == person, col(_Job.company_id).in_(administered))
         ),
     )

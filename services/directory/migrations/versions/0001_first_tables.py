@@ -498,6 +498,14 @@ def upgrade() -> None:
         postgresql_ops={"folded": "gin_trgm_ops"},
     )
     op.create_index(
+        "ix_company_folded_name",
+        "company",
+        ["folded_name"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_ops={"folded_name": "gin_trgm_ops"},
+    )
+    op.create_index(
         "ix_company_naf",
         "company",
         ["naf"],
