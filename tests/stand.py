@@ -5,7 +5,6 @@ plays the rest of the platform: it listens to everything and says what others wo
 """
 
 import asyncio
-import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Iterable
@@ -180,7 +179,7 @@ class Stand:
             if found and found[0][0]:
                 return found[0][0]
             await asyncio.sleep(0.02)
-        raise AssertionError(f"not true in time: {sql} {arguments}")
+        raise AssertionError(f"not true in time: {sql} {arguments}"[:500])
 
 
 @asynccontextmanager
@@ -238,6 +237,7 @@ async def standing(
             "run_worker": worker,
             "smtp_url": smtp_url,
             "mail_from": "CCI Business <ne-pas-repondre@ccibusiness.example>",
+            "broker_admin_url": f"{servers.management_url.rstrip('/')}/{name}",
             **more,
         }
     )
