@@ -4,18 +4,15 @@ from collections.abc import Iterable
 
 from chassis.auth import Role
 from deploy.local.seed.records import Person, Record
-from deploy.local.seed.writers import Occasion, Row
+from deploy.local.seed.writers import Row, Writer
 from services.identity.models import AccountState
 
 # Animators are appointed in directory: identity knows the platform's roles only.
 PLATFORM_ROLES = {role.value for role in Role}
 
 
-class Identity:
+class Identity(Writer):
     tables = ("data_subject", "account", "role_grant")
-
-    def __init__(self, occasion: Occasion) -> None:
-        self.occasion = occasion
 
     def rows(self, record: Record) -> Iterable[Row]:
         if not isinstance(record, Person):

@@ -1,0 +1,22 @@
+"""Consents, as signing up records them (N2.4)."""
+
+from collections.abc import Iterable
+
+from deploy.local.seed.records import Person, Record
+from deploy.local.seed.writers import Row, Writer
+
+
+class Privacy(Writer):
+    tables = ("data_subject", "consent")
+
+    def rows(self, record: Record) -> Iterable[Row]:
+        if isinstance(record, Person):
+            yield from self.subject(record.id)
+            yield (
+                "consent",
+                {
+                    "person_id": record.id,
+                    "notice_version": self.occasion.notice_version,
+                    "given_at": record.created_at,
+                },
+            )
