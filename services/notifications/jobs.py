@@ -50,7 +50,8 @@ async def send_mails(runtime: Runtime) -> None:
                     for delivery_id, person_id in due[start : start + _AT_ONCE]
                 )
             )
-            if not any(settled):  # the server is away: do not try all the others, too
+            # When none went, the server is away: do not try all the others, too.
+            if runtime.stop.is_set() or not any(settled):
                 return
 
 
@@ -81,6 +82,9 @@ async def _send(runtime: Runtime, delivery_id: UUID, address: str | None) -> boo
         except MailNotSentError:
             delivery.try_later(clock.now())
             return False
+        except Exception as error:  # one that cannot be written holds up no other
+            log.error("mail_not_written", delivery_id=str(delivery_id), exc_info=error)
+            delivery.try_later(clock.now())
         else:
             delivery.sent(clock.now())
         return True

@@ -100,6 +100,20 @@ async def test_somebody_without_a_confirmed_account_gets_no_mail(world: World) -
     assert world.mailbox.to(person.email) == []
 
 
+async def test_a_mail_that_cannot_be_written_holds_up_no_other(world: World) -> None:
+    community, odd = await world.a_community(), await world.a_person()
+    await world.identity.rows(
+        "update account set email = $1 where id = $2", "a\nBcc: b@entreprise.example", odd.id
+    )
+    await world.grant(odd, community)
+    person = await world.a_member(community)
+    assert len(world.mailbox.to(person.email)) == 1
+    (row,) = await world.stand.rows(
+        "select state, attempts from delivery where person_id = $1", odd.id
+    )
+    assert (row["state"], row["attempts"]) == ("due", 1)
+
+
 async def test_after_five_days_a_mail_is_given_up(world: World) -> None:
     community, person = await world.a_community(), await world.a_person()
     world.mail_line.refuse = True
