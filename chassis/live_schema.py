@@ -48,6 +48,14 @@ _FACTS = text(
       FROM relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
      WHERE a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
+    SELECT 'generated', relation, a.attname::text, pg_get_expr(d.adbin, d.adrelid)
+      FROM relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
+      JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+     WHERE a.attgenerated <> ''
+    UNION ALL
+    SELECT 'large object', '', count(*)::text, ''
+      FROM pg_catalog.pg_largeobject_metadata HAVING count(*) > 0
+    UNION ALL
     SELECT 'constraint', relation, k.conname::text,
            pg_get_constraintdef(k.oid) || CASE WHEN k.convalidated THEN '' ELSE ' not valid' END
       FROM relations r JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid
@@ -106,8 +114,17 @@ def _enforcement(catalogue: Catalogue, facts: Sequence[Fact]) -> list[str]:
     wrong = [
         f"{f.kind} {f.name} on {f.relation or 'the session'} may change what statements do"
         for f in facts
-        if f.kind not in ("column", "constraint")
+        if f.kind in ("trigger", "rule", "row security", "replication role")
     ]
+    wrong.extend(
+        f"{f.name} large objects hold what nobody declared"
+        for f in facts
+        if f.kind == "large object"
+    )
+    if (TOMBSTONE, "live_id", _LIVE_ID) not in {
+        (f.relation, f.name, _plain(f.detail)) for f in facts if f.kind == "generated"
+    }:
+        wrong.append(f"{TOMBSTONE}.live_id does not follow from erased_at")
     constraints = {(f.relation, f.name): f.detail for f in facts if f.kind == "constraint"}
     wrong.extend(
         f"constraint {relation}.{name} is not validated"
@@ -120,11 +137,18 @@ def _enforcement(catalogue: Catalogue, facts: Sequence[Fact]) -> list[str]:
         wanted = f"FOREIGN KEY ({column}) REFERENCES {TOMBSTONE}({target})"
         if wanted not in {d for (relation, _), d in constraints.items() if relation == table}:
             wrong.append(f"foreign key of {table}.{column} to {TOMBSTONE}.{target} is missing")
-        check = f"ck_{table}_{column}_detached"
-        if (
-            entry.declared.fate is Fate.DETACH
-            and entry.personal
-            and ((table, check) not in constraints)
-        ):
-            wrong.append(f"constraint {table}.{check} is missing")
+        if entry.declared.fate is Fate.DETACH and entry.personal:
+            check = f"ck_{table}_{column}_detached"
+            gone = " AND ".join(f"{one.name} IS NULL" for one in entry.personal)
+            found = _plain(constraints.get((table, check), ""))
+            if found != f"CHECK {column} IS NOT NULL OR {gone}":
+                wrong.append(f"constraint {table}.{check} is missing, or says something else")
     return wrong
+
+
+_LIVE_ID = "CASE WHEN erased_at IS NULL THEN id ELSE NULL::uuid END"
+
+
+def _plain(expression: str) -> str:
+    """Without PostgreSQL's own parentheses, quotes and lines; AND binds more tightly than OR."""
+    return " ".join(expression.translate(str.maketrans("", "", '()"')).split())

@@ -36,6 +36,17 @@ async def own(servers: SimpleNamespace, template: str, tmp_path: Path) -> AsyncI
         yield made
 
 
+@pytest.fixture(scope="session")
+async def common(
+    servers: SimpleNamespace, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Shelf]:
+    """The toy with one database for all tests that leave it as it was, but for people."""
+    url = await make_database(servers.postgres_url, f"{template}_common", template=template)
+    folder = tmp_path_factory.mktemp("common")
+    async with a_shelf(url=url, catalogue=toy.catalogue, rules=toy.RULES, folder=folder) as made:
+        yield made
+
+
 @pytest.fixture(scope="session", params=["toy", *WIRED])
 async def shelf(
     request: pytest.FixtureRequest,

@@ -17,6 +17,7 @@ from chassis import clock, erasure
 from chassis.catalogue import Catalogue
 from chassis.db import Database
 from chassis.erasure import Eraser, SharedRule, Tallies
+from chassis.evidence import import_key
 from chassis.storage import Storage
 from contracts.privacy import Erase, ErasureSubject, Reason
 from tests import rows
@@ -52,6 +53,11 @@ class Shelf:
         """What the consumer does with a command."""
         async with self.db.transaction() as session:
             await erasure.apply(session, command, self.eraser)
+
+    async def announce(self) -> str:
+        """What a service does before it starts; returns the hash of its manifest."""
+        async with self.db.transaction() as session:
+            return await erasure.announce(session, self.eraser)
 
     async def dump(self) -> rows.Dump:
         async with self.db.engine.connect() as connection:
@@ -116,7 +122,7 @@ async def a_shelf(
     eraser = Eraser(
         catalogue=catalogue,
         storage=Storage(folder.as_uri()),
-        key=ECKey.generate_key("P-256"),
+        key=import_key(ECKey.generate_key("P-256").as_pem(private=True)),
         rules=rules,
     )
     try:
