@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from joserfc.jwk import ECKey
+from pydantic import BaseModel
 from sqlalchemy import any_, bindparam, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.exc import IntegrityError
@@ -61,6 +62,13 @@ class Tally:
     @property
     def held_something(self) -> bool:
         return bool(self.deleted or self.detached or any(kept.rows for kept in self.kept))
+
+
+class _Evidence(BaseModel):
+    """What is kept of an applied command, to answer it again."""
+
+    manifest_hash: str
+    subjects: tuple[SubjectEvidence, ...]
 
 
 Tallies = dict[UUID, dict[str, Tally]]
@@ -115,22 +123,24 @@ async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> None:
     if evidence is None:
         people = sorted(subject.subject_id for subject in command.subjects)
         tallies = await erase(session, people, eraser)
-        evidence = [
-            _evidence(subject.erasure_id, tallies[subject.subject_id])
-            for subject in command.subjects
-        ]
+        evidence = _Evidence(
+            # Told with it for ever: under the manifest of a later release it would look incomplete.
+            manifest_hash=digest(eraser.manifest(facts)),
+            subjects=tuple(
+                _evidence(subject.erasure_id, tallies[subject.subject_id])
+                for subject in command.subjects
+            ),
+        )
         await session.execute(
             insert(applied).values(
                 position=command.position,
                 entry_hash=command.entry_hash,
                 broadcast_id=command.broadcast_id,
                 applied_at=clock.now(),
-                evidence=[entry.model_dump(mode="json") for entry in evidence],
+                evidence=evidence.model_dump(mode="json"),
             )
         )
-    outbox.publish(
-        session, _acknowledgement(command, evidence, eraser, digest(eraser.manifest(facts)))
-    )
+    outbox.publish(session, _acknowledgement(command, evidence, eraser))
 
 
 async def erase(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) -> Tallies:
@@ -271,7 +281,7 @@ def _quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-async def _recorded(session: AsyncSession, command: Erase) -> list[SubjectEvidence] | None:
+async def _recorded(session: AsyncSession, command: Erase) -> _Evidence | None:
     row = (
         await session.execute(
             select(applied.c.entry_hash, applied.c.evidence).where(
@@ -283,7 +293,7 @@ async def _recorded(session: AsyncSession, command: Erase) -> list[SubjectEviden
         return None
     if row.entry_hash != command.entry_hash:
         raise ForgedCommandError(f"position {command.position}")
-    return [SubjectEvidence.model_validate(entry) for entry in row.evidence]
+    return _Evidence.model_validate(row.evidence)
 
 
 def _evidence(erasure_id: UUID, tallies: Mapping[str, Tally]) -> SubjectEvidence:
@@ -305,16 +315,14 @@ def _evidence(erasure_id: UUID, tallies: Mapping[str, Tally]) -> SubjectEvidence
     )
 
 
-def _acknowledgement(
-    command: Erase, evidence: Sequence[SubjectEvidence], eraser: Eraser, manifest_hash: str
-) -> ErasureAcknowledged:
+def _acknowledgement(command: Erase, evidence: _Evidence, eraser: Eraser) -> ErasureAcknowledged:
     unsigned = ErasureAcknowledged(
         broadcast_id=command.broadcast_id,
         position=command.position,
         entry_hash=command.entry_hash,
         participant=eraser.catalogue.service,
-        manifest_hash=manifest_hash,
-        subjects=tuple(evidence),
+        manifest_hash=evidence.manifest_hash,
+        subjects=evidence.subjects,
         signature="..",
     )
     statement = unsigned.model_dump(mode="json", exclude={"signature"})
