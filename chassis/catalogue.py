@@ -19,6 +19,9 @@ KEY = "personal_data"
 TOMBSTONE = "data_subject"
 """The permanent row per person that every personal row references."""
 
+DETACHED = "_detached"
+"""How the names of the CHECKs end that keep personal columns empty once nobody is named."""
+
 
 class Category(StrEnum):
     """Kinds of personal data (N2.2)."""
@@ -299,6 +302,6 @@ def _add_detached_check(entry: SubjectColumn) -> None:
     gone = " AND ".join(f"{column.name} IS NULL" for column in entry.personal)
     entry.table.append_constraint(
         CheckConstraint(
-            f"{entry.column.name} IS NOT NULL OR ({gone})", name=f"{entry.column.name}_detached"
+            f"{entry.column.name} IS NOT NULL OR ({gone})", name=f"{entry.column.name}{DETACHED}"
         )
     )

@@ -10,10 +10,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from chassis import outbox
-from chassis.catalogue import TOMBSTONE
+from chassis.catalogue import DETACHED, TOMBSTONE
 from chassis.errors import SubjectErasedError
 
-FOREIGN_KEY_VIOLATION = "23503"
+FOREIGN_KEY_VIOLATION, CHECK_VIOLATION = "23503", "23514"
 _WAKES = "wakes"
 
 
@@ -81,7 +81,11 @@ def violated_constraint(error: DBAPIError) -> str | None:
 
 
 def subject_is_erased(error: DBAPIError) -> bool:
-    """Whether the statement wrote about a person whose tombstone is set."""
-    return getattr(error.orig, "sqlstate", None) == FOREIGN_KEY_VIOLATION and (
-        violated_constraint(error) or ""
-    ).endswith(f"_{TOMBSTONE}")
+    """Whether the statement wrote about a person whose tombstone is set.
+
+    Either the row names them, or it was theirs and named nobody any more when its turn came.
+    """
+    ending = {FOREIGN_KEY_VIOLATION: f"_{TOMBSTONE}", CHECK_VIOLATION: DETACHED}.get(
+        getattr(error.orig, "sqlstate", "")
+    )
+    return ending is not None and (violated_constraint(error) or "").endswith(ending)

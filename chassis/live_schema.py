@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.catalogue import TOMBSTONE, Catalogue, Fate
+from chassis.catalogue import DETACHED, TOMBSTONE, Catalogue, Fate
 
 
 class Fact(NamedTuple):
@@ -138,7 +138,7 @@ def _enforcement(catalogue: Catalogue, facts: Sequence[Fact]) -> list[str]:
         if wanted not in {d for (relation, _), d in constraints.items() if relation == table}:
             wrong.append(f"foreign key of {table}.{column} to {TOMBSTONE}.{target} is missing")
         if entry.declared.fate is Fate.DETACH and entry.personal:
-            check = f"ck_{table}_{column}_detached"
+            check = f"ck_{table}_{column}{DETACHED}"
             gone = " AND ".join(f"{one.name} IS NULL" for one in entry.personal)
             found = _plain(constraints.get((table, check), ""))
             if found != f"CHECK {column} IS NOT NULL OR {gone}":
