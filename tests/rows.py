@@ -81,11 +81,12 @@ async def fill(
     for table in catalogue.metadata.sorted_tables:
         for roles in _roles(table, person, other):
             empty = {c.name for c in table.columns if isinstance(c.info[KEY], Personal)}
-            filled = empty
-            while filled:  # a CHECK may forbid to fill all columns at once
+            again = True
+            while again:  # a CHECK may forbid to fill all columns at once
                 made = await _row(connection, filling, table, roles, wanted=empty)
                 filled = {name for name in empty if made and made.get(name) is not None}
-                empty = empty - filled
+                empty -= filled
+                again = bool(filled and empty)
     return filling
 
 
