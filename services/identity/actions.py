@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -49,6 +50,7 @@ from services.identity.models import (
 MAIL_BELL = "mail"
 _FIRST_REPEAT = timedelta(seconds=10)
 _LONGEST_REPEAT = timedelta(minutes=10)
+_CLAIM = timedelta(minutes=1)
 
 
 async def sign_up(session: AsyncSession, *, email: str, password: str, notice_version: str) -> None:
@@ -373,23 +375,39 @@ async def sweep(session: AsyncSession) -> None:
     await session.execute(delete(Session).where(col(Session.last_used_at) < idle))
 
 
-async def due_links(session: AsyncSession, *, limit: int = 50) -> list[tuple[MailedLink, str]]:
-    """Mails to send now, with their address, held by this transaction."""
+class LinkToSend(NamedTuple):
+    """A mail to send now; its token already opens the link, since a reader may be quick."""
+
+    link_id: UUID
+    purpose: LinkPurpose
+    email: str
+    token: str
+
+
+async def claim_links(session: AsyncSession, *, limit: int = 50) -> list[LinkToSend]:
+    """Take mails to send. One that is not settled in a minute is sent again, with another token."""
+    now = clock.now()
     rows = await session.execute(
         select(MailedLink, col(Account.email))
         .join(Account, col(Account.id) == col(MailedLink.account_id))
-        .where(col(MailedLink.due_at) <= clock.now())
+        .where(col(MailedLink.due_at) <= now)
         .order_by(col(MailedLink.due_at))
         .limit(limit)
         .with_for_update(of=MailedLink, skip_locked=True)
     )
-    return [(link, email) for link, email in rows]
+    claimed = []
+    for link, email in rows:
+        token = new_secret()
+        link.token_hash = secret_hash(token)
+        link.attempts += 1
+        link.due_at = now + _CLAIM
+        claimed.append(LinkToSend(link.id, LinkPurpose(link.purpose), email, token))
+    return claimed
 
 
-async def mark_sent(session: AsyncSession, *, link_id: UUID, token: str) -> None:
-    """From now on the token of the mail opens the link."""
-    await session.execute(
-        update(MailedLink)
-        .where(col(MailedLink.id) == link_id)
-        .values(token_hash=secret_hash(token), due_at=None)
-    )
+async def settle_link(session: AsyncSession, *, link_id: UUID, sent: bool) -> None:
+    """The mail went, or it is to be tried again, less and less often."""
+    link = await session.get(MailedLink, link_id, with_for_update=True)
+    if link is not None:  # the account may be gone meanwhile
+        pause = timedelta(seconds=min(5 * 2**link.attempts, 600))
+        link.due_at = None if sent else clock.now() + pause

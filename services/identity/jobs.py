@@ -2,36 +2,39 @@
 
 from datetime import timedelta
 
-from chassis import clock, mail
-from chassis.mail import MailNotSentError
+from chassis import mail
+from chassis.mail import MailNotSentError, MailRefusedError
 from chassis.service import Job, Runtime
 from services.identity import actions
-from services.identity.credentials import new_secret
 from services.identity.messages import message_for
-from services.identity.models import LinkPurpose
 
 
 async def send_links(runtime: Runtime) -> None:
-    """Send the mails that wait. A link that was sent but not marked is sent again, with a new token."""
+    """Send the mails that wait, each token known to the database before it leaves the house."""
     async with runtime.db.transaction() as session:
-        for link, email in await actions.due_links(session):
-            token = new_secret()
-            message = message_for(
-                LinkPurpose(link.purpose), public_url=runtime.settings.public_url, token=token
-            )
-            try:
-                await mail.send(
-                    smtp_url=runtime.settings.smtp_url,
-                    sender=runtime.settings.mail_from,
-                    to=email,
-                    subject=message.subject,
-                    text=message.text,
-                )
-            except MailNotSentError:
-                link.attempts += 1
-                link.due_at = clock.now() + timedelta(seconds=min(5 * 2**link.attempts, 600))
-            else:
-                await actions.mark_sent(session, link_id=link.id, token=token)
+        claimed = await actions.claim_links(session)
+    for link in claimed:
+        sent = await _send(runtime, link)
+        async with runtime.db.transaction() as session:
+            await actions.settle_link(session, link_id=link.link_id, sent=sent)
+
+
+async def _send(runtime: Runtime, link: actions.LinkToSend) -> bool:
+    settings = runtime.settings
+    message = message_for(link.purpose, public_url=settings.public_url, token=link.token)
+    try:
+        await mail.send(
+            smtp_url=settings.smtp_url,
+            sender=settings.mail_from,
+            to=link.email,
+            subject=message.subject,
+            text=message.text,
+        )
+    except MailRefusedError:
+        return True  # this address takes no mail: asking again will not change it
+    except MailNotSentError:
+        return False
+    return True
 
 
 async def repeat_deletions(runtime: Runtime) -> None:
