@@ -14,7 +14,7 @@ _left = int(_passage or 1)
 def point(name: str) -> None:
     """Die here if this is the point the environment names."""
     global _left  # noqa: PLW0603 - the process dies of it
-    if name != _label:
+    if not _label or name != _label:
         return
     _left -= 1
     if _left == 0:

@@ -1,0 +1,56 @@
+"""Starting, killing and following worker processes, and what must be true after any of it."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.bus import BusStand
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def worker(
+    bus: BusStand, *loops: str, crash_at: str = "", more: Mapping[str, str] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process with these loops, once it runs; killed at the end if it still lives."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.faults.bus_worker",
+        *loops,
+        cwd=REPOSITORY,
+        env={**os.environ, **bus.environment, "CCIB_CRASH_AT": crash_at, **(more or {})},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stderr is not None
+        told = await asyncio.wait_for(process.stderr.readline(), 60)
+        assert told == b"ready\n", (told + await process.stderr.read()).decode()
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def died(process: asyncio.subprocess.Process, *, seconds: float = 30) -> None:
+    """Wait until it was killed; anything else is a failure."""
+    assert await asyncio.wait_for(process.wait(), seconds) == -signal.SIGKILL
+
+
+async def terminate(process: asyncio.subprocess.Process, *, seconds: float = 15) -> None:
+    """SIGTERM, and a good end."""
+    process.terminate()
+    ended = await asyncio.wait_for(process.wait(), seconds)
+    assert ended == 0, ended
+
+
+async def done(bus: BusStand, count: int, *, seconds: float = 60) -> None:
+    """Wait until so many events are finished."""
+    await bus.until("SELECT count(*) = $1 FROM inbox WHERE state = 'done'", count, seconds=seconds)
