@@ -13,7 +13,9 @@ from chassis import clock
 from chassis.auth import CurrentUser, Role, require_role, require_scope
 from chassis.evidence import ALGORITHM
 from chassis.session import SessionDep, runtime_of
-from services.identity import actions, queries
+from services.identity import queries
+from services.identity.actions import accounts
+from services.identity.actions import sessions as session_actions
 from services.identity.credentials import (
     ACCESS_LIFETIME,
     AUDIENCES,
@@ -89,7 +91,7 @@ async def _pair(
 @router.post("/accounts", status_code=HTTPStatus.ACCEPTED)
 async def sign_up(body: SignUp, session: SessionDep) -> dict[str, Any]:
     """Open an account. The answer is the same whether or not the address is known."""
-    await actions.sign_up(
+    await accounts.sign_up(
         session,
         email=body.email,
         password=body.password.get_secret_value(),
@@ -101,7 +103,7 @@ async def sign_up(body: SignUp, session: SessionDep) -> dict[str, Any]:
 @router.post("/accounts/verify", status_code=HTTPStatus.NO_CONTENT)
 async def verify(body: LinkToken, session: SessionDep) -> None:
     """Confirm the address with the token of the mailed link."""
-    await actions.verify(session, token=body.token)
+    await accounts.verify(session, token=body.token)
 
 
 @router.post("/sessions", status_code=HTTPStatus.CREATED)
@@ -109,7 +111,7 @@ async def sign_in(body: SignIn, request: Request, session: SessionDep, keys: Key
     """Sign in. Every failure looks alike; after ten in a row even the right password waits."""
     pseudonym = _pseudonym(request, body.email)
     try:
-        opened, refresh_token = await actions.sign_in(
+        opened, refresh_token = await session_actions.sign_in(
             session,
             email=body.email,
             address_hmac=pseudonym,
@@ -117,7 +119,7 @@ async def sign_in(body: SignIn, request: Request, session: SessionDep, keys: Key
         )
     except WrongCredentialsError:
         async with runtime_of(request).db.transaction() as counting:
-            await actions.note_failure(counting, email=body.email, address_hmac=pseudonym)
+            await session_actions.note_failure(counting, email=body.email, address_hmac=pseudonym)
         raise
     return await _pair(request, session, keys, opened, refresh_token)
 
@@ -126,7 +128,7 @@ async def sign_in(body: SignIn, request: Request, session: SessionDep, keys: Key
 async def refresh(body: Refresh, request: Request, keys: Keys) -> TokenPair:
     """Get the next pair. A token that comes twice ends its session: one of the two was stolen."""
     async with runtime_of(request).db.transaction() as session:
-        rotated = await actions.refresh(session, token=body.refresh_token)
+        rotated = await session_actions.refresh(session, token=body.refresh_token)
         pair = await _pair(request, session, keys, *rotated) if rotated else None
     if pair is None:
         raise RefreshRefusedError("Cette session est terminée : connectez-vous à nouveau.")
@@ -138,7 +140,7 @@ async def sign_out(session: SessionDep, user: CurrentUser) -> None:
     """End the session of this token."""
     account = await queries.own_account(session, viewer=user)
     if user.session_id is not None:
-        await actions.end_session(session, owner=user, session_id=user.session_id)
+        await session_actions.end(session, owner=user, session_id=user.session_id)
     del account
 
 
@@ -175,7 +177,7 @@ async def sessions(session: SessionDep, user: CurrentUser) -> list[SessionView]:
 @router.put("/me/password", status_code=HTTPStatus.NO_CONTENT)
 async def change_password(body: PasswordChange, session: SessionDep, user: CurrentUser) -> None:
     """Change the password; every other session ends."""
-    await actions.change_password(
+    await accounts.change_password(
         session,
         account=await queries.own_account(session, viewer=user),
         current=body.current.get_secret_value(),
@@ -194,7 +196,7 @@ async def delete_me(  # noqa: PLR0917 - FastAPI passes them by name
     keys: Keys,
 ) -> DeletionAccepted:
     """Delete the account, everywhere and for good. `key` follows the erasure; it is shown once."""
-    erasure_id = await actions.request_deletion(
+    erasure_id = await accounts.request_deletion(
         session,
         account=await queries.own_account(session, viewer=user),
         password=body.password.get_secret_value(),
@@ -209,14 +211,14 @@ async def delete_me(  # noqa: PLR0917 - FastAPI passes them by name
 @router.post("/password-resets", status_code=HTTPStatus.ACCEPTED)
 async def request_reset(body: ResetRequest, session: SessionDep) -> dict[str, Any]:
     """Send a link for a new password, if the address has an account. The answer never says."""
-    await actions.request_reset(session, email=body.email)
+    await accounts.request_reset(session, email=body.email)
     return _EMPTY
 
 
 @router.post("/password-resets/confirm", status_code=HTTPStatus.NO_CONTENT)
 async def reset_password(body: ResetConfirm, session: SessionDep) -> None:
     """Choose a new password with the token of the mailed link; every session ends."""
-    await actions.reset_password(
+    await accounts.reset_password(
         session, token=body.token, password=body.password.get_secret_value()
     )
 
@@ -228,7 +230,7 @@ async def reset_password(body: ResetConfirm, session: SessionDep) -> None:
 )
 async def assign_roles(body: RoleAssignment, session: SessionDep) -> None:
     """Set the platform roles of an account (operators)."""
-    await actions.assign_roles(session, email=body.email, roles=body.roles)
+    await accounts.assign_roles(session, email=body.email, roles=body.roles)
 
 
 @router.post("/oauth/token")

@@ -5,21 +5,21 @@ from datetime import timedelta
 from chassis import mail
 from chassis.mail import MailNotSentError, MailRefusedError
 from chassis.service import Job, Runtime
-from services.identity import actions
+from services.identity.actions import accounts, links
 from services.identity.messages import message_for
 
 
 async def send_links(runtime: Runtime) -> None:
     """Send the mails that wait, each token known to the database before it leaves the house."""
     async with runtime.db.transaction() as session:
-        claimed = await actions.claim_links(session)
+        claimed = await links.claim(session)
     for link in claimed:
         sent = await _send(runtime, link)
         async with runtime.db.transaction() as session:
-            await actions.settle_link(session, link_id=link.link_id, sent=sent)
+            await links.settle(session, link_id=link.link_id, sent=sent)
 
 
-async def _send(runtime: Runtime, link: actions.LinkToSend) -> bool:
+async def _send(runtime: Runtime, link: links.LinkToSend) -> bool:
     settings = runtime.settings
     message = message_for(link.purpose, public_url=settings.public_url, token=link.token)
     try:
@@ -40,17 +40,17 @@ async def _send(runtime: Runtime, link: actions.LinkToSend) -> bool:
 async def repeat_deletions(runtime: Runtime) -> None:
     """Privacy may have been away: the wish to be deleted is told until it has arrived."""
     async with runtime.db.transaction() as session:
-        await actions.repeat_deletions(session)
+        await accounts.repeat_deletions(session)
 
 
 async def sweep(runtime: Runtime) -> None:
     """Forget what has had its time."""
     async with runtime.db.transaction() as session:
-        await actions.sweep(session)
+        await accounts.sweep(session)
 
 
 JOBS = (
-    Job(name="send_links", every=timedelta(seconds=2), run=send_links, bell=actions.MAIL_BELL),
+    Job(name="send_links", every=timedelta(seconds=2), run=send_links, bell=links.MAIL_BELL),
     Job(name="repeat_deletions", every=timedelta(seconds=2), run=repeat_deletions),
     Job(name="sweep", every=timedelta(minutes=5), run=sweep),
 )
