@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chassis.evidence import ALGORITHM
+from cli.seed import seed
 
 app = typer.Typer(
     help="Operate CCI Business.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -28,6 +29,9 @@ UNREADABLE = 2
 @app.callback()
 def main() -> None:
     """Operate CCI Business."""
+
+
+app.command()(seed)
 
 
 @app.command()

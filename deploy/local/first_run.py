@@ -3,8 +3,8 @@
 What came of it is kept in `.local/first-run.json`; without that file a run is the first one. Each
 step can be repeated, so an interrupted first run is finished by the next.
 
-`CCIB_SEED_COMPANIES` (default 10000; 0 leaves the platform empty) and `CCIB_SEED_PASSWORD`
-(default: random) change the demo.
+`CCIB_SEED_COMPANIES` (default 10500; 0 leaves the platform empty) and `CCIB_SEED_PASSWORD`
+(default: random) change the demo. `ccib seed` does the same for a platform that was left empty.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,6 +56,15 @@ class FirstRun:
     partner_queue: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Seeded:
+    """What seeding left."""
+
+    rows: dict[str, int]
+    """Rows written now, by service; empty when the same demo was there already."""
+    accounts: dict[str, dict[str, str]]
+
+
 def ensure(
     *, layout: Layout, description: Mapping[str, Any], say: Callable[[str], None]
 ) -> FirstRun:
@@ -63,8 +73,14 @@ def ensure(
     companies = int(os.environ.get("CCIB_SEED_COMPANIES") or COMPANIES)
     if "accounts" not in known and companies:
         say("first run: making demo data (nobody in it exists)")
-        known["accounts"] = seed(description, companies=companies)
-        write_json(layout.first_run, known)
+        seed(
+            layout=layout,
+            stack=description,
+            companies=companies,
+            password=os.environ.get("CCIB_SEED_PASSWORD"),
+            say=say,
+        )
+        known = read_json(layout.first_run)
     if "partner" not in known and "privacy" in description["services"] and known.get("accounts"):
         say("registering the demo partner system")
         known["partner"] = register_partner(description, known["accounts"]["operator"])
@@ -77,24 +93,56 @@ def ensure(
     )
 
 
-def seed(stack: Mapping[str, Any], *, companies: int) -> dict[str, dict[str, str]]:
-    """Fill the services' databases; returns the demo accounts by role."""
-    password = os.environ.get("CCIB_SEED_PASSWORD") or f"Demo-{secrets.token_hex(4)}"
+def seed(
+    *,
+    layout: Layout,
+    stack: Mapping[str, Any],
+    companies: int = COMPANIES,
+    password: str | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Seeded:
+    """Fill the databases of the running stack, and note the demo accounts for later runs.
+
+    A seeding that was interrupted is finished, with the password that it began with. Raises
+    SeedFailed before anything is written when the databases hold other people, and when the stack
+    does not answer.
+    """
+    before = read_json(layout.first_run)
+    known = {"password": password or f"Demo-{secrets.token_hex(4)}", **before}
     # The same profile as identity's own: a login is not told to hash again.
     hasher = PasswordHash((Argon2Hasher(memory_cost=19_456, time_cost=2, parallelism=1),))
+    notice_version = _notice_version(stack)
+    # Before the rows: nobody could sign in to accounts whose password went with this process.
+    write_json(layout.first_run, known)
     try:
-        asyncio.run(
+        rows = asyncio.run(
             load(
                 urls=stack["postgres"],
                 now=clock.now(),
-                password_hash=hasher.hash(password),
-                notice_version=_notice_version(stack),
+                password_hash=hasher.hash(known["password"]),
+                notice_version=notice_version,
+                storage={
+                    service: (Path(stack["storage"]) / service).as_uri()
+                    for service in stack["services"]
+                },
                 companies=companies,
+                progress=say,
             )
         )
-    except (SeedRefusedError, asyncpg.PostgresError) as error:
+    except SeedRefusedError as error:
+        write_json(layout.first_run, before)
         raise SeedFailed(f"the demo data were refused: {error}") from error
-    return {role: {"email": email, "password": password} for role, email in DEMO_ACCOUNTS.items()}
+    except (asyncpg.PostgresError, OSError) as error:
+        raise SeedFailed(f"the demo data could not be written: {error}") from error
+    known.setdefault(
+        "accounts",
+        {
+            role: {"email": email, "password": known["password"]}
+            for role, email in DEMO_ACCOUNTS.items()
+        },
+    )
+    write_json(layout.first_run, known)
+    return Seeded(rows=rows, accounts=known["accounts"])
 
 
 def register_partner(stack: Mapping[str, Any], operator: Mapping[str, str]) -> dict[str, str]:
@@ -114,8 +162,11 @@ def _notice_version(stack: Mapping[str, Any]) -> str:
     """The version that the demo's people accepted: the one in force."""
     if "privacy" not in stack["services"]:
         return "0"
-    notice = _expect(httpx2.get(f"{stack['gateway']}/api/privacy/notice", timeout=30))
-    return str(notice["version"])
+    try:
+        answer = httpx2.get(f"{stack['gateway']}/api/privacy/notice", timeout=30)
+    except httpx2.HTTPError as error:
+        raise SeedFailed(f"the stack does not answer at {stack['gateway']}") from error
+    return str(_expect(answer)["version"])
 
 
 def _partner_url(stack: Mapping[str, Any], partner: Mapping[str, str]) -> str:

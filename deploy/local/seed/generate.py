@@ -27,6 +27,8 @@ from deploy.local.seed.records import (
 
 COMPANIES = 10_500
 CONSULTATIONS = 300  # for COMPANIES; in proportion otherwise
+# Companies that ask the first community to be let in: its animator has something to do.
+APPLICANTS = 3
 # How many people one company brings: most are known through one person.
 TEAM, TEAM_WEIGHTS = (1, 2, 3, 4), (0.76, 0.17, 0.05, 0.02)
 
@@ -59,6 +61,9 @@ def generate(*, now: datetime, companies: int = COMPANIES, seed: int = 1) -> Ite
 
     shares = list(accumulate(theme.share for theme in themes()))
     for index in range(3, companies):
+        if index < 3 + APPLICANTS:
+            yield from draw.household(first, index=index, applies=True)
+            continue
         theme = rng.choices(themes(), cum_weights=shares)[0]
         yield from draw.household(circles[theme.slug], index=index)
     for _ in range(companies // 22):
@@ -115,12 +120,16 @@ class _Draw:
             yield self._joined(person, firm=drawn.company, circle=circle, at=since, state="active")
             circle.remember(self.rng, person=person, firm=drawn.company)
 
-    def household(self, circle: Circle, *, index: int) -> Iterator[Record]:
+    def household(self, circle: Circle, *, index: int, applies: bool = False) -> Iterator[Record]:
+        """A company with its people; one that `applies` came lately and waits for an answer."""
         rng = self.rng
-        drawn = self._company(circle, index=index, since=people.joined_at(rng, now=self.now))
+        since = people.joined_at(rng, now=self.now)
+        if applies:
+            since = self.now - timedelta(hours=rng.uniform(3, 90))
+        drawn = self._company(circle, index=index, since=since)
         firm = drawn.company
         yield firm
-        joins = self._communities(circle)
+        joins = [circle] if applies else self._communities(circle)
         size = 1 if firm.sole_trader else rng.choices(TEAM, TEAM_WEIGHTS)[0]
         team: set[str] = set()
         for rank in range(size):
@@ -144,7 +153,7 @@ class _Draw:
             yield attachment
             if person.verified_at and not (rank and rng.random() < 0.2):
                 for joined in joins:
-                    state = self._state(attachment.since)
+                    state = "pending" if applies else self._state(attachment.since)
                     yield self._joined(
                         person, firm=firm, circle=joined, at=attachment.since, state=state
                     )

@@ -54,7 +54,8 @@ def _consultation(
     context: str = rng.choice(words["consultation_context"])
     expect: str = rng.choice(words["consultation_expect"])
     slots = {"ville": firm.town, "mois": rng.choice((3, 6, 12, 18, 24, 36))}
-    state: State = rng.choices(STATES, STATE_WEIGHTS)[0]
+    # The first is open: there is something to answer in every community.
+    state: State = rng.choices(STATES, STATE_WEIGHTS)[0] if number else "published"
     # Authors have been here for more than 400 days: a closed one is at most 300 days old.
     open_days = rng.uniform(15, 50)
     if state == "closed":

@@ -1,0 +1,71 @@
+"""`ccib seed`: the demo, written into the running local stack."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+out = Console()
+err = Console(stderr=True, soft_wrap=True)
+
+
+def seed(
+    stack: Annotated[
+        Path, typer.Option(help="The description that the running stack keeps of itself.")
+    ] = Path(".local/stack.json"),
+    companies: Annotated[
+        int, typer.Option(min=10, max=1_000_000, help="How many companies; people in proportion.")
+    ] = 10_500,
+    password: Annotated[
+        str | None, typer.Option(help="Of every demo account; by default one is drawn.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was written as JSON.")
+    ] = False,
+) -> None:
+    """Fill the running local stack with the demo: companies, people and calls that do not exist.
+
+    Exit code 0: the demo is there. 1: it was refused; the sentence says why.
+    """
+    # The other commands run where the local stack is not installed.
+    from deploy.local import first_run
+    from deploy.local.errors import SeedFailed
+    from deploy.local.layout import Layout
+
+    try:
+        description = json.loads(stack.read_text(encoding="utf-8"))
+        if not {"gateway", "postgres", "services", "storage"} <= set(description):
+            raise ValueError("addresses are missing")
+    except FileNotFoundError:
+        raise _refused(f"no stack is running: there is no {stack}; `make run` starts one") from None
+    except (OSError, ValueError) as error:
+        raise _refused(f"{stack}: not the description of a stack ({error})") from None
+    try:
+        seeded = first_run.seed(
+            layout=Layout(stack.absolute().parent),
+            stack=description,
+            companies=companies,
+            password=password,
+            say=None if as_json else out.print,
+        )
+    except SeedFailed as error:
+        raise _refused(str(error)) from None
+    if as_json:
+        out.print_json(data={"rows": seeded.rows, "accounts": seeded.accounts})
+        return
+    if not seeded.rows:
+        out.print("the demo was there already; nothing was written")
+    for service, rows in seeded.rows.items():
+        out.print(f"{service}: {rows:,} rows")
+    table = Table("role", "e-mail", "password")
+    for role, account in seeded.accounts.items():
+        table.add_row(role, account["email"], account["password"])
+    out.print(table)
+
+
+def _refused(sentence: str) -> typer.Exit:
+    err.print(sentence, markup=False)
+    return typer.Exit(1)

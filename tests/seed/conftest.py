@@ -1,0 +1,124 @@
+"""A small demo in five real databases, and fresh copies of them."""
+
+import asyncio
+import importlib
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from chassis.migrations import upgrade
+from deploy.local.layout import REPOSITORY
+from deploy.local.seed.load import WRITERS, load
+from services.identity.credentials import hash_password
+
+NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
+PASSWORD = "le mot de passe de la démonstration"
+NOTICE = "2026-11"
+COMPANIES = 60
+
+
+async def fill(urls: dict[str, str], **more: Any) -> dict[str, int]:
+    return await load(
+        urls=urls,
+        password_hash=await hash_password(PASSWORD),
+        notice_version=NOTICE,
+        **{"now": NOW, "companies": COMPANIES, "seed": 1, **more},
+    )
+
+
+async def rows(url: str, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url)
+    try:
+        found: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
+        return found
+    finally:
+        await connection.close()
+
+
+@dataclass
+class Databases:
+    """Makes databases, and drops them at the end."""
+
+    postgres_url: str
+    made: list[str] = field(default_factory=list)
+
+    async def copy(self, *, of: dict[str, str] | None = None) -> dict[str, str]:
+        """One database per service: empty ones, or copies of others that nobody uses now."""
+        urls = {}
+        for service in WRITERS:
+            name = f"seed{secrets.token_hex(4)}_{service}"
+            template = of[service].rpartition("/")[2] if of else "template1"
+            await self._admin(f'create database "{name}" template "{template}"')
+            self.made.append(name)
+            urls[service] = f"{self.postgres_url.rpartition('/')[0]}/{name}"
+        return urls
+
+    async def drop_all(self) -> None:
+        for name in self.made:
+            await self._admin(f'drop database "{name}" with (force)')
+
+    async def _admin(self, sql: str) -> None:
+        await rows(self.postgres_url, sql)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The demo as it was loaded; nobody writes to these databases afterwards."""
+
+    urls: dict[str, str]
+    storage: Path
+    written: dict[str, int]
+
+    async def set(self, service: str, sql: str, *arguments: Any) -> set[tuple[Any, ...]]:
+        """The rows of a query as a set, for comparing what two services know."""
+        found = [tuple(row) for row in await rows(self.urls[service], sql, *arguments)]
+        assert len(set(found)) == len(found)
+        return set(found)
+
+    async def person(self, local: str) -> UUID:
+        """The id of one of the known accounts."""
+        sql = "select id from account where email = $1"
+        ((found,),) = await rows(self.urls["identity"], sql, f"{local}@demo.example")
+        return UUID(str(found))
+
+
+@pytest.fixture(scope="session")
+async def databases(servers: SimpleNamespace) -> AsyncIterator[Databases]:
+    made = Databases(servers.postgres_url)
+    yield made
+    await made.drop_all()
+
+
+@pytest.fixture(scope="session")
+async def empty(databases: Databases) -> dict[str, str]:
+    """Migrated databases without a row, to copy."""
+    urls = await databases.copy()
+    for service, url in urls.items():
+        catalogue = importlib.import_module(f"services.{service}.models").catalogue
+        folder = REPOSITORY / "services" / service / "migrations"
+        await asyncio.to_thread(upgrade, folder, catalogue.metadata, url)
+    return urls
+
+
+@pytest.fixture
+async def urls(databases: Databases, empty: dict[str, str]) -> dict[str, str]:
+    """Databases of this test alone."""
+    return await databases.copy(of=empty)
+
+
+@pytest.fixture(scope="session")
+async def demo(
+    databases: Databases, empty: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Demo:
+    urls = await databases.copy(of=empty)
+    storage: Path = tmp_path_factory.mktemp("storage")
+    written = await fill(urls, storage={"directory": storage.as_uri()})
+    return Demo(urls=urls, storage=storage, written=written)
