@@ -10,12 +10,12 @@ from services.directory.errors import ImageTooLargeError, NotAnImageError
 
 ACCEPTED = ("image/jpeg", "image/png", "image/webp")
 MAX_BYTES = 5_000_000
-MAX_PIXELS = 50_000_000
-"""A phone's 48 megapixels pass; decoding takes three to four bytes per pixel."""
+MAX_PIXELS = 25_000_000
+"""More than pictures of 5 MB have; decoding takes up to four bytes per pixel, 100 MB."""
 _SIDE = 512
 _FORMATS = ("JPEG", "PNG", "WEBP")
-# Two at a time: decoding is what costs memory here.
-_decoding = asyncio.Semaphore(2)
+# One at a time: decoding is what costs memory here.
+_decoding = asyncio.Lock()
 
 
 async def normalised(content: bytes) -> bytes:
@@ -44,9 +44,9 @@ def _convert(content: bytes) -> bytes:
         # The header says the size; nothing is decoded yet.
         if image.width * image.height > MAX_PIXELS:
             raise _too_large()
-        image.draft("RGB", (_SIDE * 2, _SIDE * 2))
-        upright = ImageOps.exif_transpose(image)
-        square = ImageOps.fit(upright.convert("RGBA"), (_SIDE, _SIDE))
+        image.thumbnail((_SIDE * 2, _SIDE * 2))  # lets the JPEG decoder skip most of its work
+        upright = ImageOps.exif_transpose(image).convert("RGBA")
+        square = ImageOps.fit(upright, (_SIDE, _SIDE))
         flat = Image.new("RGB", square.size, "white")
         flat.paste(square, mask=square.getchannel("A"))
         stored = BytesIO()

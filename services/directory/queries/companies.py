@@ -59,7 +59,7 @@ def communities_of(viewer: Viewer) -> ColumnElement[Any]:
     )
     found = (
         select(func.jsonb_agg(aggregate_order_by(one, col(Community.name), col(Community.id))))
-        .where(belongs, can_see_company_in(viewer))
+        .where(belongs, can_see_company_in(viewer, col(Company.id)))
         .correlate(Company)
         .scalar_subquery()
     )

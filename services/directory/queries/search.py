@@ -65,7 +65,7 @@ class _Order:
 async def search(session: AsyncSession, *, wanted: CompanySearch, viewer: Viewer) -> CompanyPage:
     """One page of the companies that the viewer may see, with facets; two statements."""
     distance = _distance(wanted)
-    base = [can_see_company(viewer), *_text(wanted.q), *_places(wanted, distance)]
+    base = [can_see_company(viewer), *_text(wanted.q, viewer), *_places(wanted, distance)]
     facets = {name: _facet(name, wanted, viewer) for name in _FACETS}
     order = _order(wanted, distance)
     page = (
@@ -102,10 +102,11 @@ def _words(q: str | None) -> list[str]:
     return re.findall(r"[^\W_]+", q or "")[:_MOST_WORDS]
 
 
-def _text(q: str | None) -> list[ColumnElement[bool]]:
-    """Every word, by its French stem and as a beginning; or every longer word, about so written.
+def _text(q: str | None, viewer: Viewer) -> list[ColumnElement[bool]]:
+    """What was typed: a SIRET, a SIREN, or words.
 
-    A word alone is also compared with names as wholes, which bears more errors.
+    Every word counts, by its French stem and as a beginning. Only when no company that the viewer
+    may see has them all, typing errors are forgiven.
     """
     digits = re.sub(r"[\s.]", "", q or "")
     if re.fullmatch(r"[0-9]{9}|[0-9]{14}", digits):
@@ -113,18 +114,24 @@ def _text(q: str | None) -> list[ColumnElement[bool]]:
     words = _words(q)
     if not words:
         return []
+    exact = col(Company.search).op("@@", is_comparison=True)(_query(words))
+    # Evaluated once, before any row.
+    found = exists(select(1).select_from(Company).where(exact, can_see_company(viewer)))
+    return [or_(exact, and_(~found.correlate(None), _about(words)))]
+
+
+def _about(words: Sequence[str]) -> ColumnElement[bool]:
+    """Every word that is long enough, about so written; a word alone may also be about the name."""
     long = [word for word in words if len(word) >= _FUZZY_FROM]
-    about = [
-        func.ccib_fold(word).op("<%", is_comparison=True)(col(Company.folded)) for word in long
-    ]
-    alone = func.ccib_fold(words[0]).op("%", is_comparison=True)(col(Company.folded_name))
-    return [
-        or_(
-            col(Company.search).op("@@", is_comparison=True)(_query(words)),
-            and_(*about) if about else false(),
-            alone if words == long and len(words) == 1 else false(),
-        )
-    ]
+    if not long:
+        return false()
+    within = and_(
+        *(func.ccib_fold(word).op("<%", is_comparison=True)(col(Company.folded)) for word in long)
+    )
+    if len(words) > 1:
+        return within
+    name = func.ccib_fold(words[0]).op("%", is_comparison=True)(col(Company.folded_name))
+    return or_(within, name)
 
 
 def _query(words: Sequence[str]) -> ColumnElement[Any]:
@@ -208,7 +215,7 @@ def _shown_memberships(viewer: Viewer) -> Select[Any]:
         .where(
             col(Membership.company_id) == col(Company.id),
             col(Membership.state) == MembershipState.ACTIVE,
-            can_see_company_in(viewer),
+            can_see_company_in(viewer, col(Company.id)),
         )
         .correlate(Company)
     )
@@ -238,21 +245,9 @@ async def _count(
         return and_(*(matched.c[f"in_{name}"] for name in names))
 
     belongs = (
-        select(
-            col(Membership.company_id),
-            cast(col(Community.id), Text).label("id"),
-            col(Community.name),
-        )
-        .distinct()
-        .select_from(Membership)
+        matched.join(Membership, col(Membership.company_id) == matched.c.id)
         .join(Community, col(Community.id) == col(Membership.community_id))
-        .join(Company, col(Company.id) == col(Membership.company_id))
-        .where(
-            col(Membership.state) == MembershipState.ACTIVE,
-            can_see_company_in(viewer),
-        )
-        .subquery("belongs")
-    )
+    )  # fmt: skip
     none = literal("")
     counts = await session.execute(
         union_all(
@@ -263,9 +258,12 @@ async def _count(
             select(literal("naf"), matched.c.naf, none, func.count())
             .where(under("department", "community"), matched.c.naf.is_not(None))
             .group_by(matched.c.naf),
-            select(literal("community"), belongs.c.id, belongs.c.name, func.count())
-            .select_from(matched.join(belongs, belongs.c.company_id == matched.c.id))
-            .where(under("department", "naf")).group_by(belongs.c.id, belongs.c.name),
+            select(literal("community"), cast(col(Community.id), Text), col(Community.name),
+                   func.count(matched.c.id.distinct()))
+            .select_from(belongs)
+            .where(under("department", "naf"), can_see_company_in(viewer, matched.c.id),
+                   col(Membership.state) == MembershipState.ACTIVE)
+            .group_by(col(Community.id), col(Community.name)),
         )
     )  # fmt: skip
     total, found = 0, {name: list[FacetValue]() for name in _FACETS}

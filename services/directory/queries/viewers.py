@@ -104,16 +104,18 @@ def _runs_company(viewer: Viewer) -> ColumnElement[bool]:
     return _run_by(viewer, col(_Membership.company_id) == col(Company.id))
 
 
-def acts_for_company(viewer: Viewer) -> ColumnElement[bool]:
-    """Condition on `Company`: the viewer is one of its people."""
-    return col(Company.id).in_(select(col(_Attachment.company_id)).where(_acts(viewer.person_id)))
+def acts_for_company(
+    viewer: Viewer, company_id: ColumnElement[UUID] | Mapped[UUID]
+) -> ColumnElement[bool]:
+    """Condition on the company in a column: the viewer is one of its people."""
+    return company_id.in_(select(col(_Attachment.company_id)).where(_acts(viewer.person_id)))
 
 
 def can_see_company(viewer: Viewer) -> ColumnElement[bool]:
     """Condition on `Company`: the viewer may read the sheet."""
     if viewer.sees_every_company:
         return true()
-    return or_(acts_for_company(viewer), _runs_company(viewer))
+    return or_(acts_for_company(viewer, col(Company.id)), _runs_company(viewer))
 
 
 def can_see_contact(viewer: Viewer) -> ColumnElement[bool]:
@@ -124,14 +126,20 @@ def can_see_contact(viewer: Viewer) -> ColumnElement[bool]:
     """
     if viewer.member:
         return true()
-    return or_(~col(Company.sole_trader), acts_for_company(viewer), _runs_company(viewer))
+    return or_(
+        ~col(Company.sole_trader),
+        acts_for_company(viewer, col(Company.id)),
+        _runs_company(viewer),
+    )
 
 
-def can_see_company_in(viewer: Viewer) -> ColumnElement[bool]:
-    """Condition on `Company` and `Community`: the viewer may know that one belongs to the other."""
+def can_see_company_in(
+    viewer: Viewer, company_id: ColumnElement[UUID] | Mapped[UUID]
+) -> ColumnElement[bool]:
+    """Condition on `Community`: the viewer may know that the company belongs to it."""
     if viewer.sees_every_company:
         return true()
-    return or_(col(Community.cci).in_(viewer.ccis), acts_for_company(viewer))
+    return or_(col(Community.cci).in_(viewer.ccis), acts_for_company(viewer, company_id))
 
 
 def can_see_person(viewer: Viewer, person: Mapped[UUID]) -> ColumnElement[bool]:
