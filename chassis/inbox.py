@@ -25,7 +25,7 @@ from chassis.db import Database, subject_is_erased, wake
 from chassis.errors import ProblemError, SubjectErasedError
 from chassis.inbox_rows import Arrival, Handler, State, Table, arrival_of, table_of
 from chassis.outage import collided, is_outage
-from contracts.base import Event
+from contracts.base import TYPE_PREFIX, Envelope, Event, Kind
 
 __all__ = ["BELL", "Delivery", "Handler", "prune", "run_commands", "run_consumer", "run_retries"]
 
@@ -143,6 +143,9 @@ class _Consumer:
         envelope = await decode(message, queue=self._queue)
         if envelope is None:
             return None
+        if not self._is_what_its_key_says(message, envelope):
+            await refuse(message, queue=self._queue, reason="type-against-routing-key")
+            return None
         return arrival_of(
             envelope,
             body=message.body,
@@ -150,6 +153,18 @@ class _Consumer:
             redelivered=deliveries(message) > 0,
             table=self._table,
         )
+
+    def _is_what_its_key_says(self, message: AbstractIncomingMessage, envelope: Envelope) -> bool:
+        """The broker held the routing key against who speaks, but nobody has held the type yet.
+
+        An answer of an unknown type is refused, not parked: a later release might take it for a fact.
+        """
+        if message.exchange == Kind.FACT:
+            return envelope.type == f"{TYPE_PREFIX}.{message.routing_key}"
+        if message.exchange == Kind.ANSWER:
+            known = self._table.get(envelope.type)
+            return known is not None and known[0].routing_key() == message.routing_key
+        return True  # an operator put it back into the queue
 
     async def _settle(self, batch: Sequence[Arrival], source: Source) -> int:
         """Process a batch, waiting for the database if need be.

@@ -44,6 +44,10 @@ CompactJws = Annotated[str, Field(pattern=r"^[\w-]*\.[\w-]*\.[\w-]*$", max_lengt
 """A compact JWS (RFC 7515), possibly with a detached payload."""
 
 
+Word = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=200)]
+"""Visible ASCII: an index and a log line can hold whatever a stranger writes here."""
+
+
 class Event(BaseModel):
     """Base of every message; subclasses name themselves by their class arguments.
 
@@ -113,10 +117,10 @@ class Envelope(BaseModel):
     specversion: str = Field(default="1.0", pattern=r"^1\.0$")
     id: UUID
     """UUIDv7; what the inbox remembers."""
-    source: str
+    source: Word
     """`/services/<name>` or `/partners/<name>`."""
-    type: str
-    subject: str
+    type: Word
+    subject: Word
     time: datetime
     datacontenttype: str = "application/json"
     sequence: int | None = None

@@ -12,10 +12,10 @@ from contracts.base import CompactJws, Event, Kind, PersonId, Sha256, Slug
 MAX_BATCH = 500
 """People in one broadcast; larger requests become several broadcasts."""
 
-Position = Annotated[int, Field(ge=1)]
+Position = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """Place of a broadcast in the ledger. Only together with `entry_hash` does it name one."""
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class Reason(StrEnum):
