@@ -17,7 +17,7 @@ from sqlmodel import col
 
 from chassis import clock
 from chassis.db import wake
-from chassis.evidence import SignatureError, import_key, verify
+from chassis.evidence import SignatureError, digest, import_key, verify
 from contracts.privacy import (
     ErasureAcknowledged,
     ManifestAnnounced,
@@ -59,6 +59,8 @@ async def announce_manifest(
     """Keep what a service declares to hold, if it is the service that says so."""
     try:
         participant = await _signed_by_sender(session, announced.participant, sender, statement)
+        if digest(announced.manifest) != announced.manifest_hash:
+            raise _RefusedError("another-hash")
     except _RefusedError as refused:
         await _refuse(session, refused.cause, sender=sender, position=None)
         return
@@ -169,15 +171,11 @@ def _complete(evidence: SubjectEvidence, manifest: Mapping[str, Any]) -> None:
     declared = {name for name, table in manifest["tables"].items() if table["subjects"]}
     if set(evidence.tables) != declared:
         raise _RefusedError("incomplete-evidence")
-    holds = {
-        subject["hold"]["rule"]
-        for table in manifest["tables"].values()
-        for subject in table["subjects"].values()
-        if "hold" in subject
-    }
-    kept = {kept.rule for table in evidence.tables.values() for kept in table.kept}
-    if not kept <= holds:
-        raise _RefusedError("undeclared-hold")
+    for name, shown in evidence.tables.items():
+        subjects = manifest["tables"][name]["subjects"].values()
+        holds = {subject["hold"]["rule"] for subject in subjects if "hold" in subject}
+        if not {kept.rule for kept in shown.kept} <= holds:
+            raise _RefusedError("undeclared-hold")
     if evidence.outcome is not _outcome(evidence.tables.values()):
         raise _RefusedError("outcome-against-counts")
 
@@ -220,11 +218,14 @@ async def _close(
     subjects: Sequence[tuple[UUID, Outcome, dict[str, Any] | None]],
 ) -> None:
     """Record the first proof of each step; a second one changes nothing. All of it, or none."""
-    closed = set(
-        await session.scalars(
+    ids = [erasure_id for erasure_id, _, _ in subjects]
+    if len(set(ids)) != len(ids):
+        raise _RefusedError("somebody-twice")
+    async with session.begin_nested():
+        closed = await session.scalars(
             _CLOSE,
             {
-                "ids": [erasure_id for erasure_id, _, _ in subjects],
+                "ids": ids,
                 "outcomes": [outcome.value for _, outcome, _ in subjects],
                 "tables": [tables for _, _, tables in subjects],
                 "participant": participant,
@@ -233,9 +234,8 @@ async def _close(
                 "now": clock.now(),
             },
         )
-    )
-    if closed != {erasure_id for erasure_id, _, _ in subjects}:
-        raise _RefusedError("somebody-else")
+        if set(closed) != set(ids):
+            raise _RefusedError("somebody-else")
     wake(session, COMPLETION_BELL)
 
 
