@@ -20,14 +20,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import httpx2
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
 
 from chassis import clock
 from deploy.local.errors import SeedFailed
 from deploy.local.layout import Layout, read_json, write_json
-from deploy.local.seed.generate import COMPANIES
-from deploy.local.seed.load import SeedRefusedError, load
 
 DEMO_ACCOUNTS = {
     "member": "membre@demo.example",
@@ -70,13 +66,13 @@ def ensure(
 ) -> FirstRun:
     """Do it once; afterwards read what came of it. Raises SeedFailed."""
     known = read_json(layout.first_run)
-    companies = int(os.environ.get("CCIB_SEED_COMPANIES") or COMPANIES)
-    if "accounts" not in known and companies:
+    wanted = os.environ.get("CCIB_SEED_COMPANIES", "")
+    if "accounts" not in known and wanted != "0":
         say("first run: making demo data (nobody in it exists)")
         seed(
             layout=layout,
             stack=description,
-            companies=companies,
+            companies=int(wanted) if wanted else None,
             password=os.environ.get("CCIB_SEED_PASSWORD"),
             say=say,
         )
@@ -97,16 +93,25 @@ def seed(
     *,
     layout: Layout,
     stack: Mapping[str, Any],
-    companies: int = COMPANIES,
+    companies: int | None = None,
     password: str | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Seeded:
     """Fill the databases of the running stack, and note the demo accounts for later runs.
 
+    `companies`: how many; as many as the platform has, when not given.
+
     A seeding that was interrupted is finished, with the password that it began with. Raises
     SeedFailed before anything is written when the databases hold other people, and when the stack
     does not answer.
     """
+    # A second of imports that later runs need not wait for.
+    from pwdlib import PasswordHash
+    from pwdlib.hashers.argon2 import Argon2Hasher
+
+    from deploy.local.seed.generate import COMPANIES
+    from deploy.local.seed.load import SeedRefusedError, load
+
     before = read_json(layout.first_run)
     known = {"password": password or f"Demo-{secrets.token_hex(4)}", **before}
     # The same profile as identity's own: a login is not told to hash again.
@@ -125,7 +130,7 @@ def seed(
                     service: (Path(stack["storage"]) / service).as_uri()
                     for service in stack["services"]
                 },
-                companies=companies,
+                companies=companies or COMPANIES,
                 progress=say,
             )
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -10,7 +9,6 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 import httpx2
 
-from chassis import topology
 from deploy.local import binaries
 from deploy.local.backing import Servers
 from deploy.local.errors import ProvisioningFailed
@@ -83,16 +81,6 @@ async def _make_database(
         await connection.execute(f'create database "{name}" owner "{name}"')
         await connection.execute(f"comment on database \"{name}\" is '{MADE_BY}'")
     await connection.execute(f'revoke all on database "{name}" from public')
-
-
-def definitions(passwords: Mapping[str, str]) -> dict[str, Any]:
-    """What the services declare that they need in the broker."""
-    wiring = {
-        service: importlib.import_module(f"services.{service}.wiring").SERVICE
-        for service in passwords
-    }
-    consumes = {service: list(wired.handlers) for service, wired in wiring.items()}
-    return topology.definitions(vhost=VHOST, passwords=passwords, consumes=consumes)
 
 
 def provision_broker(servers: Servers, definitions: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from deploy.local import backing, children, first_run, keys, processes, provisio
 from deploy.local.backing import Servers
 from deploy.local.children import Ports
 from deploy.local.errors import MigrationFailed, MissingRight, PortTaken, StackError
-from deploy.local.layout import REPOSITORY, SERVICES, Layout, write_json
+from deploy.local.layout import REPOSITORY, SERVICES, Layout, read_json, write_json
 from deploy.local.supervisor import Supervisor
 
 MIGRATION_SECONDS = 120.0
@@ -110,7 +110,9 @@ def _run(layout: Layout, *, fresh: bool, say: screen.Progress) -> None:
         while True:
             time.sleep(0.2)
             if supervisor.tend():
-                write_json(layout.description, description | {"pids": supervisor.pids()})
+                # Read again: `ccib seed` adds the accounts to a platform that was left empty.
+                now = read_json(layout.description) or description
+                write_json(layout.description, now | {"pids": supervisor.pids()})
 
 
 @dataclass(kw_only=True)
@@ -123,7 +125,7 @@ class _Start:
     fresh: bool
     say: screen.Progress
     database_urls: dict[str, str] = field(default_factory=dict)
-    definitions: dict[str, Any] = field(default_factory=dict)
+    topology: dict[str, Any] = field(default_factory=dict)
 
     def prepare_databases(self, postgres_url: str) -> None:
         """Databases, roles and migrations, while RabbitMQ is still starting."""
@@ -132,27 +134,33 @@ class _Start:
         self.say("databases are there")
         log = self.layout.logs / "migrations.log"
         log.unlink(missing_ok=True)
-        running = processes.spawn(
+        topology = self.layout.state / "topology.json"
+        told = {
+            "databases": self.database_urls,
+            "passwords": dict(self.passwords),
+            "vhost": provision.VHOST,
+            "topology": str(topology),
+        }
+        preparing = processes.spawn(
             name="migrations",
-            command=[sys.executable, "-m", "deploy.local.migrate"],
+            command=[sys.executable, "-m", "deploy.local.prepare"],
             owner=self.layout.root,
             log=log,
-            environment=children.base_environment()
-            | {"CCIB_MIGRATE": json.dumps(self.database_urls)},
+            environment=children.base_environment() | {"CCIB_PREPARE": json.dumps(told)},
             folder=REPOSITORY,
         )
         try:
-            self.definitions = provision.definitions(self.passwords)  # imports every service
-            if running.wait(MIGRATION_SECONDS):
+            if preparing.wait(MIGRATION_SECONDS):
                 raise MigrationFailed(f"the migrations failed:\n{processes.tail(log)}")
         finally:
-            processes.stop([running])
+            processes.stop([preparing])
+        self.topology = read_json(topology)
         self.say("migrations are done")
 
     def processes(self, servers: Servers, supervisor: Supervisor) -> None:
         """The topology, then everything that answers: mail first, the gateway last."""
         provision.make_vhost(servers, fresh=self.fresh)
-        provision.provision_broker(servers, self.definitions)
+        provision.provision_broker(servers, self.topology)
         self.say("queues are there; starting the services")
         layout, ports = self.layout, self.ports
         supervisor.start([children.mail_child(layout=layout, ports=ports)])
