@@ -33,7 +33,7 @@ def seed(
     # The other commands run where the local stack is not installed.
     from deploy.local import first_run
     from deploy.local.errors import SeedFailed
-    from deploy.local.layout import Layout
+    from deploy.local.layout import Layout, write_json
 
     try:
         description = json.loads(stack.read_text(encoding="utf-8"))
@@ -53,6 +53,8 @@ def seed(
         )
     except SeedFailed as error:
         raise _refused(str(error)) from None
+    # The first page shows these accounts from now on.
+    write_json(stack, {**description, "accounts": seeded.accounts})
     if as_json:
         out.print_json(data={"rows": seeded.rows, "accounts": seeded.accounts})
         return
