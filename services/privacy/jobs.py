@@ -6,15 +6,17 @@ from uuid import UUID
 
 import httpx2
 import structlog
+from cryptography.exceptions import InvalidTag
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import clock, mail
+from chassis import clock, crash, mail
 from chassis.errors import UnavailableError
 from chassis.mail import MailNotSentError
 from chassis.service import Job, Runtime
 from services.privacy.actions import answers, broadcasts, certificates, last_messages
 from services.privacy.credentials import certificate_key, seal, unseal
 from services.privacy.messages import erasure_completed
-from services.privacy.models import Erasure
+from services.privacy.models import Erasure, LastMessage
 
 log = structlog.get_logger()
 
@@ -34,6 +36,7 @@ async def broadcast(runtime: Runtime) -> None:
         sealed = await _sealed_addresses(runtime, batch)
         async with runtime.db.transaction() as session:
             await broadcasts.reserve(session, batch=batch, sealed=sealed)
+        crash.point("privacy.after_reserve")
         await _finish(runtime)
 
 
@@ -43,8 +46,10 @@ async def _finish(runtime: Runtime) -> None:
         reserved = await broadcasts.unsent(session)
     for entry in reserved:
         await runtime.ledger.append(entry.position, broadcasts.ledger_entry(entry))
+        crash.point("privacy.after_ledger_copy")
         async with runtime.db.transaction() as session:
             await broadcasts.send(session, position=entry.position)
+        crash.point("privacy.after_send")
 
 
 async def _sealed_addresses(runtime: Runtime, batch: Sequence[Erasure]) -> dict[UUID, bytes]:
@@ -86,6 +91,7 @@ async def complete(runtime: Runtime) -> None:
                     log_days=settings.log_days,
                 )
             )
+        crash.point("privacy.after_complete")
 
 
 async def chase(runtime: Runtime) -> None:
@@ -97,29 +103,46 @@ async def chase(runtime: Runtime) -> None:
 
 
 async def send_last_messages(runtime: Runtime) -> None:
-    """Tell people that it is done, then destroy their address."""
-    settings = runtime.settings
+    """Tell people that it is done, then destroy their address.
+
+    Each in a transaction of its own: whatever befalls one, nobody else is told late, or twice.
+    """
     async with runtime.db.transaction() as session:
         await last_messages.destroy_overdue(session)
-        for message, erasure in await last_messages.due(session):
-            text = erasure_completed(erasure_id=erasure.erasure_id, public_url=settings.public_url)
-            try:
-                await mail.send(
-                    smtp_url=settings.smtp_url,
-                    sender=settings.mail_from,
-                    to=unseal(
-                        message.sealed_address,
-                        key=settings.secret("sealing.key"),
-                        context=erasure.erasure_id.bytes,
-                    ),
-                    subject=text.subject,
-                    text=text.text,
-                    attachments={"certificat-effacement.jws": erasure.certificate.encode()},
-                )
-            except MailNotSentError:
-                last_messages.postpone(message)
-            else:
-                await last_messages.destroy(session, message)
+    more = True
+    while more and not runtime.stop.is_set():
+        async with runtime.db.transaction() as session:
+            found = await last_messages.next_due(session)
+            if more := found is not None:
+                await _tell(runtime, session, *found)
+
+
+async def _tell(
+    runtime: Runtime, session: AsyncSession, message: LastMessage, erasure: Erasure
+) -> None:
+    settings = runtime.settings
+    text = erasure_completed(erasure_id=erasure.erasure_id, public_url=settings.public_url)
+    try:
+        await mail.send(
+            smtp_url=settings.smtp_url,
+            sender=settings.mail_from,
+            to=unseal(
+                message.sealed_address,
+                key=settings.secret("sealing.key"),
+                context=erasure.erasure_id.bytes,
+            ),
+            subject=text.subject,
+            text=text.text,
+            attachments={"certificat-effacement.jws": (erasure.certificate or "").encode()},
+        )
+    except MailNotSentError:
+        last_messages.postpone(message)
+    except (InvalidTag, ValueError) as error:  # no key opens it, or it is no address
+        log.error("last_message_impossible", exc_info=error)
+        last_messages.postpone(message)
+    else:
+        crash.point("privacy.after_mail")
+        await last_messages.destroy(session, message)
 
 
 JOBS = (

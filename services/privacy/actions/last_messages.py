@@ -1,8 +1,6 @@
 """The last message to somebody who is otherwise forgotten."""
 
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,17 +10,18 @@ from chassis import clock
 from services.privacy.models import Erasure, LastMessage
 
 
-async def due(session: AsyncSession, *, limit: int = 50) -> Sequence[Any]:
-    """Messages to send now with their erasure, held by this transaction."""
+async def next_due(session: AsyncSession) -> tuple[LastMessage, Erasure] | None:
+    """The message to send now with its erasure, held by this transaction."""
     rows = await session.execute(
         select(LastMessage, Erasure)
         .join(Erasure, col(Erasure.erasure_id) == col(LastMessage.erasure_id))
         .where(col(LastMessage.due_at) <= clock.now(), col(Erasure.completed_at).is_not(None))
         .order_by(col(LastMessage.due_at))
-        .limit(limit)
+        .limit(1)
         .with_for_update(of=LastMessage, skip_locked=True)
     )
-    return rows.all()
+    found = rows.one_or_none()
+    return (found[0], found[1]) if found else None
 
 
 async def destroy(session: AsyncSession, message: LastMessage) -> None:
