@@ -64,17 +64,23 @@ def servers(
     """Find or start both servers; stop what was started when the block ends.
 
     `directory` keeps their data and logs, and belongs to one process at a time. `durable=False`
-    is for tests: fsync off, nothing of an earlier run is found again, and RabbitMQ is killed at
-    the end (its orderly stop takes 6 s). Call it from a thread that lives as long as the servers
-    should (see `processes.spawn`).
+    is for tests: fsync off, nothing is kept, and RabbitMQ is killed at the end (its orderly stop
+    takes 6 s). Call it from a thread that lives as long as the servers should (see
+    `processes.spawn`).
 
     Raises the errors of `deploy.local.errors`, each with one sentence to show.
     """
     with claim(directory, say=say):
-        if not durable:
+        if durable:
+            with find(directory, say=say) as found:
+                yield found
+            return
+        remove_data(directory)  # of an earlier run that was killed
+        try:
+            with find(directory, durable=False, say=say) as found:
+                yield found
+        finally:
             remove_data(directory)
-        with find(directory, durable=durable, say=say) as found:
-            yield found
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import aio_pika
 import asyncpg
@@ -30,12 +31,11 @@ pytestmark = pytest.mark.xdist_group("backing")
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("back ing")
-    for parent in (folder, *folder.parents):  # pytest's folders are closed to others
-        if parent.owner() == Path(folder).owner() and parent.is_relative_to("/tmp/pytest-of-root"):
-            parent.chmod(0o755)
-    return folder / "with a space"
+def directory() -> Iterator[Path]:
+    """Not one of pytest's folders: each run closes them to others, such as the servers' user."""
+    with TemporaryDirectory(prefix="with a space ") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder) / "and another"
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +300,7 @@ async def test_synchronous_questions_can_be_asked_inside_a_running_loop() -> Non
     assert binaries.run(answer()) == 42
 
 
-def wait_until(condition: object, seconds: float = 5.0) -> None:
+def wait_until(condition: object, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "not in time"

@@ -129,7 +129,7 @@ def test_children_stop_in_the_reverse_order_of_their_start(
     assert (tmp_path / "order").read_text().split() == ["third", "second", "first"]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "not in time"
