@@ -3,8 +3,7 @@
 import asyncio
 import importlib
 import secrets
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,12 +42,11 @@ async def rows(url: str, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         await connection.close()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Databases:
-    """Makes databases, and drops them at the end."""
+    """Makes databases, which go with the server."""
 
     postgres_url: str
-    made: list[str] = field(default_factory=list)
 
     async def copy(self, *, of: dict[str, str] | None = None) -> dict[str, str]:
         """One database per service: empty ones, or copies of others that nobody uses now."""
@@ -56,17 +54,9 @@ class Databases:
         for service in WRITERS:
             name = f"seed{secrets.token_hex(4)}_{service}"
             template = of[service].rpartition("/")[2] if of else "template1"
-            await self._admin(f'create database "{name}" template "{template}"')
-            self.made.append(name)
+            await rows(self.postgres_url, f'create database "{name}" template "{template}"')
             urls[service] = f"{self.postgres_url.rpartition('/')[0]}/{name}"
         return urls
-
-    async def drop_all(self) -> None:
-        for name in self.made:
-            await self._admin(f'drop database "{name}" with (force)')
-
-    async def _admin(self, sql: str) -> None:
-        await rows(self.postgres_url, sql)
 
 
 @dataclass(frozen=True)
@@ -91,10 +81,8 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-async def databases(servers: SimpleNamespace) -> AsyncIterator[Databases]:
-    made = Databases(servers.postgres_url)
-    yield made
-    await made.drop_all()
+def databases(servers: SimpleNamespace) -> Databases:
+    return Databases(servers.postgres_url)
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from cli.main import app
 from deploy.local.first_run import DEMO_ACCOUNTS
+from deploy.local.layout import REPOSITORY
 from services.identity.credentials import password_matches
 from services.privacy.wiring import SERVICE as PRIVACY
 from tests.mailbox import Mailbox
@@ -19,11 +21,23 @@ from tests.seed.conftest import rows
 from tests.stand import served, standing
 
 
-async def seed(stack: Path, *arguments: str) -> Result:
-    """In a thread, as the command runs a loop of its own."""
-    return await asyncio.to_thread(
-        CliRunner().invoke, app, ["seed", "--stack", str(stack), *arguments]
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+async def seed(stack: Path, *arguments: str) -> Said:
+    """The command as an operator starts it."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", "seed", "--stack", str(stack), *arguments),
+        cwd=REPOSITORY,
+        stdout=PIPE,
+        stderr=PIPE,
     )
+    out, err = await process.communicate()
+    return Said(code=process.returncode or 0, out=out.decode(), err=err.decode())
 
 
 @pytest.fixture
@@ -51,8 +65,8 @@ async def stack(
 
 async def test_it_fills_a_running_stack_once(stack: Path, urls: dict[str, str]) -> None:
     done = await seed(stack, "--companies", "60", "--password", "un-mot-de-passe", "--json")
-    assert done.exit_code == 0, done.output
-    said = json.loads(done.stdout)
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
     assert said["rows"].keys() == urls.keys()
     assert {role: it["email"] for role, it in said["accounts"].items()} == DEMO_ACCOUNTS
     assert json.loads(stack.read_text())["accounts"] == said["accounts"]
@@ -69,32 +83,32 @@ async def test_it_fills_a_running_stack_once(stack: Path, urls: dict[str, str]) 
     assert [version for (version,) in agreed] == ["2026-11"]
 
     again = await seed(stack, "--companies", "60", "--password", "autre chose")
-    assert again.exit_code == 0
-    assert "there already" in again.stdout
-    assert "un-mot-de-passe" in again.stdout
+    assert again.code == 0
+    assert "there already" in again.out
+    assert "un-mot-de-passe" in again.out
 
     other = await seed(stack, "--companies", "90")
-    assert other.exit_code == 1
-    assert "another demo" in other.stderr
+    assert other.code == 1
+    assert "another demo" in other.err
 
 
 async def test_it_refuses_databases_with_other_people(stack: Path, urls: dict[str, str]) -> None:
     await rows(urls["directory"], "insert into data_subject (id) values (gen_random_uuid())")
     refused = await seed(stack, "--companies", "60")
-    assert refused.exit_code == 1
-    assert "directory already holds people" in refused.stderr
+    assert refused.code == 1
+    assert "directory already holds people" in refused.err
     assert "password" not in json.loads(stack.with_name("first-run.json").read_text())
 
 
 async def test_it_needs_a_running_stack(tmp_path: Path) -> None:
     path = tmp_path / "stack.json"
     absent = await seed(path)
-    assert (absent.exit_code, absent.stdout) == (1, "")
-    assert "no stack is running" in absent.stderr
+    assert (absent.code, absent.out) == (1, "")
+    assert "no stack is running" in absent.err
     path.write_text("{}")
-    assert "not the description of a stack" in (await seed(path)).stderr
+    assert "not the description of a stack" in (await seed(path)).err
     dead = {"gateway": "http://127.0.0.1:9", "services": {"privacy": ""}, "storage": "/x"}
     path.write_text(json.dumps({**dead, "postgres": {}}))
     silent = await seed(path)
-    assert silent.exit_code == 1
-    assert "the stack does not answer" in silent.stderr
+    assert silent.code == 1
+    assert "the stack does not answer" in silent.err
