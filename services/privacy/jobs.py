@@ -91,7 +91,8 @@ async def complete(runtime: Runtime) -> None:
                     log_days=settings.log_days,
                 )
             )
-        crash.point("privacy.after_complete")
+        if more:
+            crash.point("privacy.after_complete")
 
 
 async def chase(runtime: Runtime) -> None:

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+import httpx2
 from fastapi import APIRouter, Depends, Request
 
 from chassis import topology
@@ -57,7 +58,7 @@ async def admit(
     )
     try:
         await topology.apply(admin._replace(path="").geturl(), wanted)
-    except TopologyError as error:
+    except (TopologyError, httpx2.HTTPError) as error:
         raise BrokerRefusedError("Rien n'a été enregistré : réessayez.") from error
     return ParticipantCredentials(
         name=admission.name,
