@@ -120,6 +120,11 @@ class Stand:
 
     async def erase(self, *people: UUID) -> dict[str, Any]:
         """Give the erase command as privacy does; returns the service's acknowledgement."""
+        command = await self.order(*people)
+        return await self.hear(ErasureAcknowledged, broadcast_id=command.broadcast_id)
+
+    async def order(self, *people: UUID) -> Erase:
+        """Give the erase command as privacy does, and do not wait."""
         self.position += 1
         command = Erase(
             broadcast_id=new_id(),
@@ -139,7 +144,7 @@ class Stand:
         )
         async with privacy:
             await self.say(command, channel=await privacy.channel(), user=user)
-            return await self.hear(ErasureAcknowledged, broadcast_id=command.broadcast_id)
+        return command
 
     async def hear(self, event: type[Event], **fields: Any) -> dict[str, Any]:
         """The data of the first such event with these values, waiting up to 10 s for it."""
