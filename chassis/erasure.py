@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
 
-from chassis import clock, live_schema, outbox
+from chassis import clock, crash, live_schema, outbox
 from chassis.catalogue import KEY, Catalogue, Fate, Personal, SubjectColumn
 from chassis.db import violated_constraint
 from chassis.evidence import digest, sign
@@ -160,6 +160,7 @@ async def erase(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) -
         .order_by(data_subject.c.id)
         .with_for_update()
     )
+    crash.point("erasure.after_locks")
     tables = eraser.catalogue.tables()
     tallies: Tallies = {person: {table: Tally() for table in tables} for person in people}
     now = clock.now()
@@ -168,7 +169,9 @@ async def erase(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) -
     files: list[str] = []
     for entry in eraser.catalogue.subjects:
         await _fall(session, entry, people=people, tallies=tallies, files=files, now=now)
+    crash.point("erasure.after_rows")
     await eraser.storage.delete(*files)
+    crash.point("erasure.after_files")
     try:
         await session.execute(
             update(data_subject)
