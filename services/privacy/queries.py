@@ -1,6 +1,6 @@
 """Reads of privacy."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -165,6 +165,14 @@ async def current_manifests(session: AsyncSession) -> dict[str, Manifest]:
         .order_by(col(Manifest.participant), col(Manifest.announced_at).desc())
     )
     return {manifest.participant: manifest for manifest in found}
+
+
+async def manifests(
+    session: AsyncSession, *, hashes: Collection[str | None]
+) -> dict[str | None, dict[str, Any]]:
+    """The manifests under which something was proven, by hash, whatever was announced since."""
+    found = await session.scalars(select(Manifest).where(col(Manifest.manifest_hash).in_(hashes)))
+    return {manifest.manifest_hash: manifest.manifest for manifest in found}
 
 
 def processing(manifests: Sequence[dict[str, Any]]) -> list[Processing]:

@@ -4,9 +4,10 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, EmailStr, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, EmailStr, Field, StringConstraints
 
 from chassis.http import Input, Output
+from contracts.base import Slug
 
 
 class ParticipantKind(StrEnum):
@@ -119,6 +120,44 @@ class ConsentView(Output):
 
     notice_version: str
     given_at: AwareDatetime
+
+
+class _Hold(BaseModel):
+    rule: Slug
+    source: str
+
+
+class _Subject(BaseModel):
+    purpose: str
+    basis: str
+    recipients: list[str]
+    retention: str
+    fate: str
+    hold: _Hold | None = None
+
+
+class _NotPersonal(BaseModel):
+    kind: Literal["not_personal"]
+
+
+class _Personal(BaseModel):
+    kind: Literal["personal"]
+    label: str
+    category: str
+    mandatory: bool
+    of: str
+
+
+class _Table(BaseModel):
+    subjects: dict[str, _Subject]
+    columns: dict[str, _Personal | _NotPersonal]
+
+
+class DeclaredManifest(BaseModel):
+    """What a manifest must say so that evidence, the notice and the register can rest on it."""
+
+    service: Slug
+    tables: dict[str, _Table]
 
 
 class HeldData(Output):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chassis.evidence import digest
 from chassis.ids import new_id
 from contracts.identity import AccountLocked
 from contracts.privacy import Erase, ErasureAcknowledged, ErasureCompleted, PartnerAcknowledged
@@ -223,6 +224,56 @@ async def test_a_manifest_under_a_hash_that_is_not_its_own_is_refused(
     await troupe["directory"].announce(manifest_hash="1" * 64)
     await refused(privacy, "another-hash")
     assert not await privacy.rows("SELECT 1 FROM manifest WHERE manifest_hash = $1", "1" * 64)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {},
+        {"service": "directory"},
+        {"service": "directory", "tables": []},
+        {"service": "directory", "tables": {"profile": {}}},
+        {"service": "directory", "tables": {"profile": {"subjects": {"id": {}}, "columns": {}}}},
+        {"service": "directory", "tables": {"profile": {"subjects": {}, "columns": {"a": {}}}}},
+        a_manifest("notifications"),
+    ],
+    ids=range(7),
+)
+async def test_a_manifest_that_describes_nothing_breaks_neither_notice_nor_certificates(
+    privacy: Stand, troupe: Troupe, manifest: dict[str, Any]
+) -> None:
+    since = len(await privacy.rows("SELECT 1 FROM refusal WHERE cause = 'malformed-manifest'"))
+    await troupe["directory"].announce(manifest, manifest_hash=digest(manifest))
+    await privacy.eventually(
+        "SELECT count(*) > $1 FROM refusal WHERE cause = 'malformed-manifest'", since
+    )
+    assert (await privacy.client.get("/api/privacy/notice")).status_code == 200
+    await completed(privacy, await ask(privacy))
+
+
+async def test_a_certificate_tells_the_text_under_which_rows_were_kept_whatever_came_after(
+    privacy: Stand, troupe: Troupe
+) -> None:
+    with troupe.silent("directory", "notifications") as directory:
+        erasure_id = await ask(privacy)
+        command = await directory.commanded(erasure_id)
+        shown = evidence(erasure_id, outcome="kept_under_hold", invoice=kept("accounting"))
+        await directory.acknowledge(command, subjects=[shown])
+        newer = a_manifest("directory")
+        newer["tables"]["invoice"]["subjects"]["person_id"]["hold"]["rule"] = "tax"
+        await directory.announce(newer)
+        await privacy.eventually(
+            "SELECT count(*) FROM manifest WHERE manifest_hash = $1", digest(newer)
+        )
+        other = troupe["notifications"]
+        await other.acknowledge(await other.commanded(erasure_id))
+    await completed(privacy, erasure_id)
+    await directory.announce()
+    answer = await privacy.client.get(
+        f"/api/privacy/certificates/{erasure_id}", headers=dpo(privacy)
+    )
+    sources = {one["rule"]: one["source"] for one in answer.json()["certificate"]["kept"]}
+    assert sources["accounting"] == "Code de commerce, art. L123-22"
 
 
 async def test_a_partner_s_word_counts_for_itself_alone(

@@ -13,7 +13,7 @@ from chassis.ids import new_id
 from contracts.identity import AccountLocked, AccountOpened
 from contracts.privacy import Erase, ErasureCompleted
 from services.privacy.actions.broadcasts import NO_PREVIOUS
-from tests.privacy.conftest import OTHERS, Members
+from tests.privacy.conftest import OTHERS, Members, another_replica
 from tests.privacy.troupe import Troupe, ask, completed, open_steps, state
 from tests.stand import Stand
 
@@ -201,6 +201,16 @@ async def pause_before_chase(privacy: Stand, command: Erase) -> int:
         "SELECT chase_at FROM broadcast WHERE position = $1", command.position
     )
     return round((row["chase_at"] - clock.now()).total_seconds())
+
+
+async def test_two_replicas_give_each_wish_one_position(privacy: Stand, troupe: Troupe) -> None:
+    async with another_replica(privacy):
+        asked = await asyncio.gather(*(ask(privacy) for _ in range(20)))
+        for erasure_id in asked:
+            await completed(privacy, erasure_id)
+    assert [privacy.heard_count(ErasureCompleted, erasure_id=one) for one in asked] == [1] * 20
+    named = [str(entry["entry"]["subjects"]) for entry in ledger(privacy).values()]
+    assert [sum(str(one) in names for names in named) for one in asked] == [1] * 20
 
 
 async def test_a_late_wish_about_somebody_erased_changes_nothing(

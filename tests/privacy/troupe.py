@@ -125,7 +125,7 @@ class Actor(Speaker):
 
     async def announce(self, manifest: Data | None = None, **changes: Any) -> None:
         """Say what it holds."""
-        held = manifest or self.manifest
+        held = self.manifest if manifest is None else manifest
         statement = {
             "participant": self.name,
             "manifest_hash": digest(held),

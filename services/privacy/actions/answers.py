@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
+from pydantic import ValidationError
 from sqlalchemy import String, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,7 +33,7 @@ from services.privacy.models import (
     Participant,
     Refusal,
 )
-from services.privacy.schemas import ParticipantKind
+from services.privacy.schemas import DeclaredManifest, ParticipantKind
 
 log = structlog.get_logger()
 
@@ -61,6 +62,7 @@ async def announce_manifest(
         participant = await _signed_by_sender(session, announced.participant, sender, statement)
         if digest(announced.manifest) != announced.manifest_hash:
             raise _RefusedError("another-hash")
+        _describes(announced.manifest, participant.name)
     except _RefusedError as refused:
         await _refuse(session, refused.cause, sender=sender, position=None)
         return
@@ -154,6 +156,15 @@ async def _signed_by_sender(
     except SignatureError:
         raise _RefusedError("bad-signature") from None
     return participant
+
+
+def _describes(manifest: Mapping[str, Any], service: str) -> None:
+    try:
+        declared = DeclaredManifest.model_validate(manifest)
+    except ValidationError:
+        raise _RefusedError("malformed-manifest") from None
+    if declared.service != service:
+        raise _RefusedError("malformed-manifest")
 
 
 async def _known_position(session: AsyncSession, position: int, entry_hash: str) -> None:

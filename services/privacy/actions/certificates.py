@@ -45,10 +45,9 @@ async def complete(
     if not ready:
         return 0
     steps = await _steps(session, [erasure.erasure_id for erasure, _ in ready])
-    manifests = {
-        name: manifest.manifest
-        for name, manifest in (await queries.current_manifests(session)).items()
-    }
+    manifests = await queries.manifests(
+        session, hashes={step.manifest_hash for found in steps.values() for step, _ in found}
+    )
     now = clock.now()
     done = []
     for erasure, broadcast in ready:
@@ -102,7 +101,7 @@ def certificate(
     erasure: Erasure,
     broadcast: Broadcast,
     steps: Sequence[tuple[Step, str]],
-    manifests: Mapping[str, Any],
+    manifests: Mapping[str | None, Any],
     issuer: str,
     now: datetime,
     backups_until: datetime,
@@ -135,7 +134,7 @@ def certificate(
         "kept": [
             kept
             for step, _ in steps
-            for kept in _kept(step, manifests.get(step.participant, {"tables": {}}))
+            for kept in _kept(step, manifests.get(step.manifest_hash, {"tables": {}}))
         ],
         "tombstone": "Un identifiant opaque reste dans chaque service, pour que rien ne fasse revenir "
         "la personne : événement tardif, sauvegarde restaurée, envoi répété",
