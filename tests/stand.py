@@ -147,9 +147,9 @@ class Stand:
         return command
 
     async def hear(self, event: type[Event], **fields: Any) -> dict[str, Any]:
-        """The data of the first such event with these values, waiting up to 10 s for it."""
+        """The data of the first such event with these values, waiting up to 30 s for it."""
         wanted = {name: str(value) for name, value in fields.items()}
-        for _ in range(500):
+        for _ in range(1500):
             for envelope in self.heard:
                 data = envelope["data"]
                 if envelope["type"] == event.event_type() and all(
@@ -177,7 +177,7 @@ class Stand:
         finally:
             await connection.close()
 
-    async def eventually(self, sql: str, *arguments: Any, seconds: float = 10) -> Any:
+    async def eventually(self, sql: str, *arguments: Any, seconds: float = 30) -> Any:
         """The first value of a query, once it is true."""
         for _ in range(int(seconds * 50)):
             found = await self.rows(sql, *arguments)
