@@ -161,18 +161,8 @@ async def erase(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) -
         .with_for_update()
     )
     crash.point("erasure.after_locks")
-    tables = eraser.catalogue.tables()
-    tallies: Tallies = {person: {table: Tally() for table in tables} for person in people}
-    now = clock.now()
-    for name in sorted({e.declared.rule for e in eraser.catalogue.subjects if e.declared.rule}):
-        await eraser.rules[name](session, people, tallies)
-    files: list[str] = []
-    for entry in eraser.catalogue.subjects:
-        await _fall(session, entry, people=people, tallies=tallies, files=files, now=now)
-    crash.point("erasure.after_rows")
-    await eraser.storage.delete(*files)
-    crash.point("erasure.after_files")
     try:
+        tallies = await _empty(session, people, eraser)
         await session.execute(
             update(data_subject)
             .where(data_subject.c.id == _any(people))
@@ -190,6 +180,22 @@ async def erase(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) -
     )
     if set(marked) != set(people):
         raise TombstoneRefusedError
+    return tallies
+
+
+async def _empty(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) -> Tallies:
+    """Take away the rows, then the files; the people are locked."""
+    tables = eraser.catalogue.tables()
+    tallies: Tallies = {person: {table: Tally() for table in tables} for person in people}
+    now = clock.now()
+    for name in sorted({e.declared.rule for e in eraser.catalogue.subjects if e.declared.rule}):
+        await eraser.rules[name](session, people, tallies)
+    files: list[str] = []
+    for entry in eraser.catalogue.subjects:
+        await _fall(session, entry, people=people, tallies=tallies, files=files, now=now)
+    crash.point("erasure.after_rows")
+    await eraser.storage.delete(*files)
+    crash.point("erasure.after_files")
     return tallies
 
 
