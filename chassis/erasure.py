@@ -35,7 +35,7 @@ from contracts.privacy import (
     TableEvidence,
 )
 
-_LOCK_TIMEOUT = "5s"
+_PATIENT, _IMPATIENT = "5s", "200ms"
 _IDS = bindparam("ids", type_=ARRAY(Uuid))
 
 
@@ -110,46 +110,77 @@ async def announce(session: AsyncSession, eraser: Eraser) -> str:
     return announced.manifest_hash
 
 
-async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> None:
+async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> Exception | None:
     """Forget the people of a command and acknowledge it, in the session's transaction.
 
-    A repeated command is answered again from what was recorded. Raises
+    A repeated command is answered again from what was recorded. When only some of the people can be
+    forgotten now, they are, and they alone are acknowledged; returns what stood in the way of the
+    others, for whom the command must come again. Raises what stands in the way of everybody,
     `live_schema.SchemaMismatchError` when the running database holds something undeclared, and
-    `ForgedCommandError` for another entry at a known position; neither acknowledges anything.
+    `ForgedCommandError` for another entry at a known position; none of them acknowledges anything.
     """
     facts = await live_schema.read(session)
     live_schema.compare(eraser.catalogue, facts)
-    evidence = await _recorded(session, command)
+    evidence, trouble = await _recorded(session, command), None
     if evidence is None:
-        people = sorted(subject.subject_id for subject in command.subjects)
-        tallies = await erase(session, people, eraser)
+        tallies, trouble = await _erase_together_or_each(session, command, eraser)
         evidence = _Evidence(
             # Told with it for ever: under the manifest of a later release it would look incomplete.
             manifest_hash=digest(eraser.manifest(facts)),
             subjects=tuple(
                 _evidence(subject.erasure_id, tallies[subject.subject_id])
                 for subject in command.subjects
+                if subject.subject_id in tallies
             ),
         )
-        await session.execute(
-            insert(applied).values(
-                position=command.position,
-                entry_hash=command.entry_hash,
-                broadcast_id=command.broadcast_id,
-                applied_at=clock.now(),
-                evidence=evidence.model_dump(mode="json"),
+        if trouble is None:
+            await session.execute(
+                insert(applied).values(
+                    position=command.position,
+                    entry_hash=command.entry_hash,
+                    broadcast_id=command.broadcast_id,
+                    applied_at=clock.now(),
+                    evidence=evidence.model_dump(mode="json"),
+                )
             )
-        )
     outbox.publish(session, _acknowledgement(command, evidence, eraser))
+    return trouble
 
 
-async def erase(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) -> Tallies:
+async def _erase_together_or_each(
+    session: AsyncSession, command: Erase, eraser: Eraser
+) -> tuple[Tallies, Exception | None]:
+    """One person's trouble stays their own; returns it with what was done for the others."""
+    people = sorted({subject.subject_id for subject in command.subjects})
+    try:
+        async with outbox.savepoint(session):
+            return await erase(session, people, eraser), None
+    except Exception as error:
+        if len(people) == 1:
+            raise
+        trouble = error
+    done: Tallies = {}
+    for person in people:
+        try:
+            async with outbox.savepoint(session):
+                done |= await erase(session, [person], eraser, patience=_IMPATIENT)
+        except Exception as error:  # noqa: BLE001 - told to the caller, who must try again
+            trouble = error
+    if not done:
+        raise trouble
+    return done, trouble if len(done) < len(people) else None
+
+
+async def erase(
+    session: AsyncSession, people: Sequence[UUID], eraser: Eraser, *, patience: str = _PATIENT
+) -> Tallies:
     """Delete, detach and count everything about these people, and set their tombstones.
 
+    `patience`: how long to wait for each lock that somebody holds, as PostgreSQL writes it.
     Raises `RowsLeftError` with the constraint that stands in the way when a row that names one of
     them is left, and `TombstoneRefusedError` when the tombstones do not stay.
     """
-    await session.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
+    await session.execute(text(f"SET LOCAL lock_timeout = '{patience}'"))
     # Separate statements on purpose: each sees what was committed before the locks were granted.
     await session.execute(
         insert(data_subject).values([{"id": person} for person in people]).on_conflict_do_nothing()

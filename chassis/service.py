@@ -279,7 +279,9 @@ async def _forget(runtime: Runtime, envelope: Envelope, delivery: Delivery) -> N
         return
     command = Erase.model_validate(envelope.data)
     async with runtime.db.transaction() as session:
-        await erasure.apply(session, command, runtime.eraser)
+        trouble = await erasure.apply(session, command, runtime.eraser)
+    if trouble is not None:
+        raise trouble
     logger.info("erasure_applied", position=command.position, people=len(command.subjects))
 
 

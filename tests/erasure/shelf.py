@@ -54,7 +54,9 @@ class Shelf:
     async def apply(self, command: Erase) -> None:
         """What the consumer does with a command."""
         async with self.db.transaction() as session:
-            await erasure.apply(session, command, self.eraser)
+            trouble = await erasure.apply(session, command, self.eraser)
+        if trouble is not None:
+            raise trouble
 
     async def deliver(self, command: Erase) -> None:
         """The same, tried again as the consumer does when somebody was in the way."""

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from chassis.erasure import ForgedCommandError
 from chassis.errors import SubjectErasedError
@@ -108,6 +109,33 @@ async def test_commands_about_overlapping_people_commute(own: Shelf) -> None:
         await asyncio.gather(*(own.deliver(commands[place]) for place in order))
         after = await own.dump()
         assert {table: after[table] for table in expected} == expected
+
+
+async def test_one_persons_trouble_stays_their_own(own: Shelf) -> None:
+    people = [(await own.fill()).person for _ in range(4)]
+    troubled = people[2]
+    command = a_command(*people)
+    async with own.db.engine.connect() as writer:
+        await writer.execute(
+            text("UPDATE letter SET words = 'je réfléchis' WHERE person_id = :person"),
+            {"person": troubled},
+        )
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            await own.apply(command)
+        [partial] = await acknowledgements(own, command)
+        answered = {one["erasure_id"] for one in json.loads(partial)["subjects"]}
+        assert answered == {
+            str(one.erasure_id) for one in command.subjects if one.subject_id != troubled
+        }
+        assert await own.value("SELECT count(*) FROM applied") == 0
+        assert await own.value("SELECT count(*) FROM letter") == 1
+        await writer.rollback()
+    await own.apply(command)
+    _, whole = await acknowledgements(own, command)
+    [last] = [one for one in json.loads(whole)["subjects"] if one["erasure_id"] not in answered]
+    assert last["tables"]["letter"]["deleted"] == 1
+    assert await own.value("SELECT count(*) FROM applied") == 1
+    assert await own.value("SELECT count(*) FROM letter") == 0
 
 
 STEPS = {
