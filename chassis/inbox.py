@@ -13,64 +13,27 @@ from typing import Any
 
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
-from prometheus_client import Counter
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import clock, crash, inbox_rows
-from chassis.bus import Backoff, jittered, wait_any
+from chassis.bus import Backoff, wait_any
 from chassis.commands import run_commands
 from chassis.consuming import Delivery, Source, consume, decode, deliveries, refuse
-from chassis.db import Database, subject_is_erased, wake
-from chassis.errors import ProblemError, SubjectErasedError
+from chassis.db import Database, wake
+from chassis.handling import BELL, Streak, count, handle, is_late, slug
 from chassis.inbox_rows import Arrival, Handler, State, Table, arrival_of, table_of
 from chassis.outage import collided, is_outage
+from chassis.retries import run_retries
 from contracts.base import TYPE_PREFIX, Envelope, Event, Kind
 
 __all__ = ["BELL", "Delivery", "Handler", "prune", "run_commands", "run_consumer", "run_retries"]
 
-BELL = "inbox"
-"""The bell of `Database.bells` that wakes the retries of this process."""
-
 BATCH = 100
 PREFETCH = 200
-HANDLER_S = 30
-"""A handler that takes longer has failed."""
-RETRIES_S = (0, 5, 60, 600)
-"""Pauses before an event that failed is tried again; after the last it is a dead letter."""
 KEPT_FOR = timedelta(days=30)
 """How long an event id is remembered: retries, manual replays and restores are younger."""
-IN_A_ROW = 10
-"""So many failures one after the other are an outage, not bad events: one probe at a time then."""
-
-_events = Counter("inbox_events_total", "Events by what became of them", ["service", "state"])
-_late = Counter("late_events_refused", "Events about erased people, not applied", ["service"])
 
 logger = structlog.get_logger()
-
-
-class _Streak:
-    """Failures one after the other, so that an outage does not empty a queue into dead letters."""
-
-    def __init__(self) -> None:
-        self._length = 0
-        self._backoff = Backoff(first=1.0, longest=30.0)
-
-    @property
-    def probing(self) -> bool:
-        return self._length >= IN_A_ROW
-
-    def failed(self) -> None:
-        self._length += 1
-
-    def worked(self) -> None:
-        self._length = 0
-        self._backoff.reset()
-
-    async def pause(self, *until: asyncio.Event) -> None:
-        """Wait before the next probe, while probing."""
-        if self.probing:
-            await wait_any(*until, within=self._backoff.next())
 
 
 class _HandlerFailed(Exception):
@@ -115,7 +78,7 @@ class _Consumer:
         self._table = table
         self._stop = stop
         self._only_senders = only_senders
-        self._streak = _Streak()
+        self._streak = Streak()
 
     async def work(self, source: Source) -> None:
         """Take batches until the source has no more to give."""
@@ -259,7 +222,7 @@ class _Consumer:
             crash.point("inbox.before_commit")
         if counts[State.DONE]:
             self._streak.worked()
-        self._count(counts)
+        count(self._db, counts)
 
     async def _keep(self, arrival: Arrival, error: Exception) -> None:
         """Write down an event whose handler failed: fenced if that is why, else waiting."""
@@ -270,10 +233,10 @@ class _Consumer:
             )
             wake(session, BELL)
         if late:
-            self._count({State.FENCED: 1})
+            count(self._db, {State.FENCED: 1})
             return
         self._streak.failed()
-        self._count({State.WAITING: 1})
+        count(self._db, {State.WAITING: 1})
         logger.warning(
             "event_failed",
             event_id=str(arrival.event_id),
@@ -281,126 +244,6 @@ class _Consumer:
             attempt=1,
             exc_info=error,
         )
-
-    def _count(self, counts: Mapping[State, int]) -> None:
-        for state, count in counts.items():
-            if count:
-                _events.labels(self._db.service, state.value).inc(count)
-        if late := counts.get(State.FENCED):
-            _late.labels(self._db.service).inc(late)
-
-
-async def handle(session: AsyncSession, arrival: Arrival) -> None:
-    """Run the handler, with its writes sent to the database so that their errors are its own."""
-    if arrival.event is None or arrival.handler is None:
-        raise LookupError(arrival.delivery.type)
-    session.info["traceparent"] = arrival.traceparent
-    async with asyncio.timeout(HANDLER_S):
-        await arrival.handler(session, arrival.event, arrival.delivery)
-        await session.flush()
-
-
-async def is_late(session: AsyncSession, arrival: Arrival, error: Exception) -> bool:
-    """Whether the handler failed because somebody whom the event names was erased meanwhile."""
-    refused = isinstance(error, DBAPIError) and subject_is_erased(error)
-    if not refused and not isinstance(error, SubjectErasedError):
-        return False
-    # The same constraint speaks when a person's row is merely missing: that event must wait.
-    erased, _ = await inbox_rows.guards(session, [arrival])
-    return bool(erased)
-
-
-def slug(error: Exception) -> str:
-    """What may be kept of an error: its class and, if it is one of ours, its slug; no values."""
-    name = type(error).__name__
-    return f"{name}: {error.slug}" if isinstance(error, ProblemError) else name
-
-
-async def run_retries(
-    *, db: Database, handlers: Mapping[type[Event], Handler[Any]], stop: asyncio.Event
-) -> None:
-    """Try waiting events again when they are due, in order per aggregate, until `stop`."""
-    table = table_of(handlers)
-    bell, streak, backoff = db.bells[BELL], _Streak(), Backoff(longest=5.0)
-    welcomed = False
-    while not stop.is_set():
-        bell.clear()
-        try:
-            if not welcomed:
-                async with db.transaction() as session:
-                    await inbox_rows.welcome(session, list(table))
-                welcomed = True
-            worked = await _retry_next(db, table)
-        except Exception as error:
-            logger.error("retries_wait_for_database", exc_info=error)
-            await wait_any(stop, within=backoff.next())
-            continue
-        backoff.reset()
-        if worked is None:
-            await wait_any(bell, stop, within=jittered(1.0))
-        elif worked:
-            streak.worked()
-        else:
-            streak.failed()
-            await streak.pause(stop)
-
-
-async def _retry_next(db: Database, table: Table) -> bool | None:
-    """Try the first event that is due; returns whether it worked, None when there is none.
-
-    Raises when the database is not there.
-    """
-    arrival: Arrival | None = None
-    state = State.DONE
-    try:
-        async with db.transaction() as session:
-            arrival = await inbox_rows.next_due(session, table)
-            if arrival is None:
-                return None
-            erased, _ = await inbox_rows.guards(session, [arrival])
-            if arrival.reason:
-                state = State.PARKED
-            elif erased:
-                state = State.FENCED
-            else:
-                await handle(session, arrival)
-            await inbox_rows.finish(session, arrival, state=state, reason=arrival.reason)
-    except Exception as error:
-        if arrival is None or is_outage(error):
-            raise
-        return await _retry_failed(db, arrival, error)
-    _events.labels(db.service, state.value).inc()
-    if state is State.FENCED:
-        _late.labels(db.service).inc()
-    return True
-
-
-async def _retry_failed(db: Database, arrival: Arrival, error: Exception) -> bool:
-    attempt = arrival.attempts + 1
-    async with db.transaction() as session:
-        if late := await is_late(session, arrival, error):
-            await inbox_rows.finish(session, arrival, state=State.FENCED, reason=None)
-        elif attempt > len(RETRIES_S):
-            await inbox_rows.finish(session, arrival, state=State.DEAD, reason=slug(error))
-        else:
-            again = clock.now() + timedelta(seconds=RETRIES_S[attempt - 1])
-            await inbox_rows.postpone(
-                session, arrival, attempts=attempt, retry_at=again, reason=slug(error)
-            )
-    if late:
-        _late.labels(db.service).inc()
-        return True
-    dead = attempt > len(RETRIES_S)
-    (logger.error if dead else logger.warning)(
-        "event_dead" if dead else "event_failed",
-        event_id=str(arrival.event_id),
-        type=arrival.delivery.type,
-        attempt=attempt,
-        exc_info=error,
-    )
-    if dead:
-        _events.labels(db.service, State.DEAD.value).inc()
-    return False
 
 
 async def prune(session: AsyncSession) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
@@ -23,6 +23,10 @@ Handler = Callable[[AsyncSession, E, Delivery], Awaitable[None]]
 
 Table = Mapping[str, tuple[type[Event], Handler[Any]]]
 """By CloudEvents type."""
+
+
+LEASE = timedelta(seconds=5)
+"""How soon an event is tried again whose process died over it."""
 
 
 class State(StrEnum):
@@ -53,6 +57,7 @@ class Arrival:
     reason: str | None
     """Why it can only be parked."""
     attempts: int = 0
+    """How often it was tried, the present attempt included."""
 
     @property
     def event_id(self) -> UUID:
@@ -158,16 +163,26 @@ _KEEP = _bound(
     now=_INSTANT,
     body=LargeBinary,
 )
-_NEXT_DUE = _bound(
+_CLAIM = _bound(
     """
-    SELECT body, sender, attempts FROM inbox i
-    WHERE state = 'waiting' AND retry_at <= :now AND NOT EXISTS (
-        SELECT FROM inbox e
-        WHERE e.aggregate = i.aggregate AND e.state = 'waiting' AND e."order" < i."order"
+    UPDATE inbox SET attempts = attempts + 1, retry_at = :lease
+    WHERE event_id = (
+        SELECT event_id FROM inbox i
+        WHERE state = 'waiting' AND retry_at <= :now AND NOT EXISTS (
+            SELECT FROM inbox e
+            WHERE e.aggregate = i.aggregate AND e.state = 'waiting' AND e."order" < i."order"
+        )
+        ORDER BY "order" LIMIT 1 FOR UPDATE SKIP LOCKED
     )
-    ORDER BY "order" LIMIT 1 FOR UPDATE SKIP LOCKED
+    RETURNING body, sender, attempts
     """,
     now=_INSTANT,
+    lease=_INSTANT,
+)
+_STILL_OURS = _bound(
+    "SELECT true FROM inbox WHERE event_id = :id AND state = 'waiting' AND attempts = :attempts"
+    " FOR UPDATE",
+    id=Uuid,
 )
 _FINISH = _bound(
     """
@@ -178,7 +193,7 @@ _FINISH = _bound(
     id=Uuid,
 )
 _POSTPONE = _bound(
-    "UPDATE inbox SET attempts = :attempts, retry_at = :at, reason = :reason WHERE event_id = :id",
+    "UPDATE inbox SET retry_at = :at, reason = :reason WHERE event_id = :id",
     id=Uuid,
     at=_INSTANT,
 )
@@ -270,9 +285,14 @@ async def keep(session: AsyncSession, arrival: Arrival, *, state: State, reason:
     )
 
 
-async def next_due(session: AsyncSession, table: Table) -> Arrival | None:
-    """Lock the first waiting event whose time has come and that is the first of its aggregate."""
-    row = (await session.execute(_NEXT_DUE, {"now": clock.now()})).one_or_none()
+async def claim(session: AsyncSession, table: Table) -> Arrival | None:
+    """Take the first waiting event that is due and the first of its aggregate, for 5 seconds.
+
+    The attempt counts from now on, so that an event that kills the process cannot do so for ever.
+    """
+    now = clock.now()
+    claimed = await session.execute(_CLAIM, {"now": now, "lease": now + LEASE})
+    row = claimed.one_or_none()
     if row is None:
         return None
     return arrival_of(
@@ -283,6 +303,14 @@ async def next_due(session: AsyncSession, table: Table) -> Arrival | None:
         table=table,
         attempts=row.attempts,
     )
+
+
+async def lock(session: AsyncSession, arrival: Arrival) -> bool:
+    """Lock the row of a claimed event; False when it is no longer ours to try."""
+    found = await session.execute(
+        _STILL_OURS, {"id": arrival.event_id, "attempts": arrival.attempts}
+    )
+    return found.one_or_none() is not None
 
 
 async def finish(
@@ -301,13 +329,10 @@ async def finish(
 
 
 async def postpone(
-    session: AsyncSession, arrival: Arrival, *, attempts: int, retry_at: datetime, reason: str
+    session: AsyncSession, arrival: Arrival, *, retry_at: datetime, reason: str
 ) -> None:
     """It failed again."""
-    await session.execute(
-        _POSTPONE,
-        {"id": arrival.event_id, "attempts": attempts, "at": retry_at, "reason": reason},
-    )
+    await session.execute(_POSTPONE, {"id": arrival.event_id, "at": retry_at, "reason": reason})
 
 
 async def welcome(session: AsyncSession, types: Sequence[str]) -> None:

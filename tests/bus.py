@@ -163,7 +163,7 @@ class BusStand:
     async def until(self, sql: str, *arguments: Any, seconds: float = 20) -> Any:
         """The first value of a query, once it is true."""
         for _ in range(int(seconds * 20)):
-            with suppress(OSError, asyncpg.PostgresError):
+            with suppress(OSError, IndexError, asyncpg.PostgresError):
                 if found := await self.value(sql, *arguments):
                     return found
             await asyncio.sleep(0.05)

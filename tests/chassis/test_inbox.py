@@ -13,7 +13,7 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import clock, inbox, outbox, subjects
+from chassis import clock, handling, inbox, outbox, subjects
 from chassis.inbox import Delivery
 from contracts.base import Event
 from tests.bus import (
@@ -340,7 +340,7 @@ async def test_many_failures_in_a_row_slow_the_consumer_down_instead_of_emptying
 async def test_a_handler_that_hangs_has_failed(
     bus: BusStand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "HANDLER_S", 0.3)
+    monkeypatch.setattr(handling, "HANDLER_S", 0.3)
     stuck, fine = uuid4(), uuid4()
 
     async def hang(session: AsyncSession, event: Happened, delivery: Delivery) -> None:

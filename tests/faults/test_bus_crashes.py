@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.bus import BusStand, Happened
+from tests.bus import BusStand, Happened, an_envelope
 from tests.faults.workers import died, done, terminate, worker
 
 ALL = ("relay", "consumer", "retries")
@@ -106,6 +106,40 @@ async def test_an_event_that_kills_the_process_reaches_the_dead_letters_alone(
     (dead,) = await bus.messages("beta.dead", 1)
     assert json.loads(dead.body)["subject"] == str(poison.thing_id)
     assert await bus.effects() == {str(thing): [0, 1, 2, 3] for thing in fine}
+
+
+async def test_a_waiting_event_that_kills_the_process_does_so_five_times_and_no_more(
+    bus: BusStand,
+) -> None:
+    thing = uuid4()
+    consumer = bus.consumer()
+    await bus.send(an_envelope(Happened(thing_id=thing, number=1, note="poison")))
+    await bus.until("SELECT count(*) = 1 FROM inbox")
+    await bus.send(an_envelope(Happened(thing_id=thing, number=2, note="kill")))
+    await bus.send(an_envelope(Happened(thing_id=thing, number=3)))
+    await bus.until("SELECT count(*) = 3 FROM inbox WHERE state = 'waiting'")
+    await consumer.end()
+    await bus.rows("DELETE FROM inbox WHERE attempts = 1")  # the kill is the first now
+    deaths = 0
+    while await bus.value("SELECT count(*) FROM inbox WHERE state = 'waiting'"):
+        await bus.rows("UPDATE inbox SET retry_at = now()")
+        async with worker(bus, "retries") as one:
+            while one.returncode is None and await bus.value(
+                "SELECT EXISTS (SELECT FROM inbox WHERE state = 'waiting')"
+            ):
+                await asyncio.sleep(0.1)
+            if one.returncode is None:
+                await terminate(one)
+            else:
+                deaths += 1
+        assert deaths <= 5
+    states = await bus.rows('SELECT state, reason FROM inbox ORDER BY "order"')
+    assert [tuple(row) for row in states] == [
+        ("dead", "died-with-its-process"),
+        ("done", None),
+    ]
+    assert deaths == 5
+    assert await bus.effects() == {str(thing): [3]}
 
 
 async def test_a_command_whose_worker_dies_before_the_acknowledgement_comes_again(

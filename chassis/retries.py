@@ -1,0 +1,117 @@
+"""Trying waiting events again, in order per aggregate, until they work or are dead letters."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from chassis import clock, inbox_rows
+from chassis.bus import Backoff, jittered, wait_any
+from chassis.db import Database
+from chassis.handling import BELL, Streak, count, handle, is_late, slug
+from chassis.inbox_rows import Arrival, Handler, State, Table, table_of
+from chassis.outage import is_outage
+from contracts.base import Event
+
+RETRIES_S = (0, 5, 60, 600)
+"""Pauses before an event that failed is tried again; after the last it is a dead letter."""
+
+logger = structlog.get_logger()
+
+
+async def run_retries(
+    *, db: Database, handlers: Mapping[type[Event], Handler[Any]], stop: asyncio.Event
+) -> None:
+    """Try waiting events again when they are due, in order per aggregate, until `stop`."""
+    table = table_of(handlers)
+    bell, streak, backoff = db.bells[BELL], Streak(), Backoff(longest=5.0)
+    welcomed = False
+    while not stop.is_set():
+        bell.clear()
+        try:
+            if not welcomed:
+                async with db.transaction() as session:
+                    await inbox_rows.welcome(session, list(table))
+                welcomed = True
+            worked = await _retry_next(db, table, stop)
+        except Exception as error:
+            logger.error("retries_wait_for_database", exc_info=error)
+            await wait_any(stop, within=backoff.next())
+            continue
+        backoff.reset()
+        if worked is None:
+            await wait_any(bell, stop, within=jittered(1.0))
+        elif worked:
+            streak.worked()
+        else:
+            streak.failed()
+            await streak.pause(stop)
+
+
+async def _retry_next(db: Database, table: Table, stop: asyncio.Event) -> bool | None:
+    """Try the first event that is due; returns whether it worked, None when there is none."""
+    async with db.transaction() as session:
+        arrival = await inbox_rows.claim(session, table)
+    if arrival is None:
+        return None
+    backoff = Backoff(longest=5.0)
+    while not stop.is_set():
+        try:
+            return await _retry(db, arrival)
+        except Exception as error:
+            # Claimed, and not its fault: the attempt goes on when the database is back.
+            logger.error("retries_wait_for_database", exc_info=error)
+        await wait_any(stop, within=backoff.next())
+    return None
+
+
+async def _retry(db: Database, arrival: Arrival) -> bool:
+    """One attempt; raises when the database is not there."""
+    state, reason = State.DONE, arrival.reason
+    try:
+        async with db.transaction() as session:
+            if not await inbox_rows.lock(session, arrival):
+                return True
+            erased, _ = await inbox_rows.guards(session, [arrival])
+            if reason:
+                state = State.PARKED
+            elif erased:
+                state = State.FENCED
+            elif arrival.attempts > len(RETRIES_S) + 1:
+                state, reason = State.DEAD, "died-with-its-process"
+            else:
+                await handle(session, arrival)
+            await inbox_rows.finish(session, arrival, state=state, reason=reason)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        return await _retry_failed(db, arrival, error)
+    count(db, {state: 1})
+    return True
+
+
+async def _retry_failed(db: Database, arrival: Arrival, error: Exception) -> bool:
+    dead = arrival.attempts > len(RETRIES_S)
+    async with db.transaction() as session:
+        if late := await is_late(session, arrival, error):
+            await inbox_rows.finish(session, arrival, state=State.FENCED, reason=None)
+        elif dead:
+            await inbox_rows.finish(session, arrival, state=State.DEAD, reason=slug(error))
+        else:
+            again = clock.now() + timedelta(seconds=RETRIES_S[arrival.attempts - 1])
+            await inbox_rows.postpone(session, arrival, retry_at=again, reason=slug(error))
+    if late:
+        count(db, {State.FENCED: 1})
+        return True
+    (logger.error if dead else logger.warning)(
+        "event_dead" if dead else "event_failed",
+        event_id=str(arrival.event_id),
+        type=arrival.delivery.type,
+        attempt=arrival.attempts,
+        exc_info=error,
+    )
+    if dead:
+        count(db, {State.DEAD: 1})
+    return False
