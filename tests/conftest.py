@@ -57,6 +57,13 @@ def pytest_configure(config: pytest.Config) -> None:
 _KEEPER = pytest.StashKey[_Keeper]()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One folder, one worker: what its tests share is started once."""
+    for item in items:
+        folder = item.path.relative_to(Path(config.rootpath) / "tests").parts[0]
+        item.add_marker(pytest.mark.xdist_group(folder))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     keeper = config.stash.get(_KEEPER, None)
     if keeper is not None:
