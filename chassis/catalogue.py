@@ -293,7 +293,8 @@ def _contradictions(entry: SubjectColumn) -> Iterator[str]:
 
 
 def _indexed(entry: SubjectColumn) -> bool:
-    leading = [next(iter(index.columns), None) for index in entry.table.indexes]
+    whole = [i for i in entry.table.indexes if i.dialect_options["postgresql"]["where"] is None]
+    leading = [next(iter(index.columns), None) for index in whole]
     primary = next(iter(entry.table.primary_key.columns), None)
     return entry.column is primary or entry.column in leading or bool(entry.column.unique)
 
