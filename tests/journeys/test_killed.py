@@ -71,3 +71,15 @@ def test_a_broker_that_dies_in_the_middle_and_comes_back_loses_nothing(stack: St
     farewell = person.delete_account()
     assert farewell.state()["state"] == "open"
     farewell.completed(seconds=60)
+
+
+def test_a_database_server_that_dies_in_the_middle_and_comes_back_loses_nothing(
+    stack: Stack,
+) -> None:
+    person = people.a_member(stack)
+    people.tells_about_themself(person)
+    farewell = person.delete_account()
+    os.kill(stack.pid("postgres"), signal.SIGKILL)
+    started = time.monotonic()
+    farewell.completed(seconds=60)
+    print(f"PostgreSQL killed: completed after {time.monotonic() - started:.1f} s")

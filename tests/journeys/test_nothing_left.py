@@ -55,7 +55,7 @@ def test_what_a_person_typed_is_everywhere_before_and_nowhere_after(stack: Stack
     people.tells_about_themself(person)
     company = people.joins_with_a_company(person, community)
     people.replies(person, company, call)
-    people.publishes(person, company, community)
+    own_call = people.publishes(person, company, community)
     person.can("POST", "identity/sessions", json={"email": person.email, "password": "faux"})
     person.call("POST", "identity/password-resets", expect=202, json={"email": person.email})
     stack.mails(person.email, count=2)
@@ -104,5 +104,14 @@ def test_what_a_person_typed_is_everywhere_before_and_nowhere_after(stack: Stack
         if person.account_id in line and (match := re.match(r"INSERT INTO \w+\.(\w+)", line))
     }
     assert tables <= WHERE_IDS_STAY
+    # A sole trader's company went with them, and with it what was open of it: no id leads nowhere.
+    eventually(
+        lambda: (
+            stack.value("consultations", "SELECT state FROM consultation WHERE id = $1", own_call)
+            == "cancelled"
+        ),
+        "their call is cancelled",
+    )
+    assert stack.value("directory", "SELECT count(*) FROM company WHERE id = $1", company) == 0
     # The others kept what is theirs.
     assert not {what for what, word in other.typed.items() if not found(after, word)}
