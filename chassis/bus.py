@@ -5,11 +5,11 @@ import random
 from enum import StrEnum
 from types import TracebackType
 from typing import Self
+from urllib.parse import unquote, urlsplit
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, PublishError
-from yarl import URL
 
 CONTENT_TYPE = "application/cloudevents+json"
 HEARTBEAT_S = 10
@@ -39,14 +39,19 @@ async def connect(amqp_url: str, *, purpose: str) -> AbstractConnection:
 
     The heartbeat of the URL counts when it has one. Raises aio-pika's `AMQPConnectionError`.
     """
-    url = URL(amqp_url)
-    if "heartbeat" not in url.query:
-        url = url.update_query(heartbeat=HEARTBEAT_S)
+    query = urlsplit(amqp_url).query
+    if "heartbeat=" not in query:
+        amqp_url += f"{'&' if query else '?'}heartbeat={HEARTBEAT_S}"
     return await aio_pika.connect(
-        url,
+        amqp_url,
         timeout=CONNECT_TIMEOUT_S,
-        client_properties={"connection_name": f"{url.user} {purpose}"},
+        client_properties={"connection_name": f"{user_of(amqp_url)} {purpose}"},
     )
+
+
+def user_of(amqp_url: str) -> str:
+    """The broker user that the URL logs in as."""
+    return unquote(urlsplit(amqp_url).username or "guest")
 
 
 async def close(connection: AbstractConnection) -> None:
@@ -122,7 +127,7 @@ class Publisher:
         except BaseException:
             await close(connection)
             raise
-        return cls(connection, channel, URL(amqp_url).user or "guest")
+        return cls(connection, channel, user_of(amqp_url))
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,11 +11,11 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import aio_pika
 import httpx2
 from aio_pika.exceptions import AMQPError
-from yarl import URL
 
 from chassis.bus import connect
 from contracts.base import Event, Kind
@@ -185,7 +185,7 @@ async def check(amqp_url: str, *, service: str, management_url: str | None = Non
         *[await probe.exists(exchange) for exchange in (DEAD, UNROUTED)],
     ]
     if management_url:
-        vhost = URL(amqp_url).path[1:] or "/"
+        vhost = unquote(urlsplit(amqp_url).path[1:]) or "/"
         wrong += await _wrong_arguments(management_url, vhost=vhost, queues=queues[:2])
     if found := [one for one in wrong if one]:
         raise TopologyError(f"{service}: " + "; ".join(found))
