@@ -18,7 +18,7 @@ import asyncpg
 import httpx2
 import psutil
 
-from deploy.local import binaries, processes
+from deploy.local import backing, binaries, processes
 from deploy.local.layout import REPOSITORY, Layout
 
 T = TypeVar("T")
@@ -176,3 +176,4 @@ def standing(directory: Path) -> Iterator[Stack]:
             yield Stack(layout=layout, http=client, described=described)
     finally:
         processes.stop([process], grace=60)
+        backing.remove_data(directory)  # the logs stay, for who wants to know
