@@ -109,6 +109,7 @@ async def _connection(db: Database) -> AsyncIterator[asyncpg.Connection]:
             "application_name": f"ccib-{db.service}-relay",
             "timezone": "UTC",
             "plan_cache_mode": "force_generic_plan",
+            "max_parallel_workers_per_gather": "0",
             **dict.fromkeys(
                 ("enable_seqscan", "enable_sort", "enable_hashjoin", "enable_mergejoin"), "off"
             ),
