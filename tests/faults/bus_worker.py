@@ -30,6 +30,7 @@ async def note_or_die(session: AsyncSession, event: Happened, delivery: Delivery
 
 async def carry_out(envelope: Envelope, delivery: Delivery) -> None:
     assert envelope.id == delivery.event_id
+    print("carried out", file=sys.stderr, flush=True)
 
 
 async def write(db: Database, stop: asyncio.Event) -> None:

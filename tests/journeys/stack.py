@@ -107,7 +107,7 @@ class Stack:
                 path = f"/api/queues/{vhost}/{quote(queue['name'], safe='')}"
                 if queue["arguments"].get("x-single-active-consumer"):
                     eventually(
-                        lambda path=path: client.get(path).json()["messages"] == 0,
+                        lambda path=path: client.get(path).json().get("messages") == 0,
                         f"{queue['name']} is empty",
                     )
                     continue

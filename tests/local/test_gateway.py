@@ -1,6 +1,7 @@
 """The gateway itself, with stand-ins behind it that say which path they were asked for."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -69,12 +70,11 @@ async def entrance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[En
 
 
 async def until_it_answers(browser: httpx2.AsyncClient) -> None:
-    for _ in range(100):
-        try:
+    for _ in range(300):
+        with contextlib.suppress(httpx2.HTTPError):
             if (await browser.get("/")).status_code == 200:
                 return
-        except httpx2.HTTPError:
-            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)
     raise AssertionError("the gateway never answered")
 
 
