@@ -1,7 +1,7 @@
 """Write the reference data of this folder from the registry packages that publish it.
 
 Run by `make reference`; needs `npm`, no Python package. The versions are pinned, every file is
-sorted and written with `\\n`, so two runs give the same bytes and a new vintage is a readable diff.
+sorted and ends its lines alike, so two runs give the same bytes and a new vintage is a readable diff.
 """
 
 import csv
@@ -165,13 +165,8 @@ def write_communes(communes: list[Json]) -> None:
     )
 
 
-def write_positions(communes: list[Json], groups: list[Json], places: list[Json]) -> None:
-    """Give each commune the best position that the places known by name allow.
-
-    `place`: a GeoNames place of that name (or of a former commune now inside it) in the
-    department. `postcode`: the mean of the places that share its postcode. `epci`: the mean of
-    the places of its intercommunality, ten to twenty kilometres off at worst as a rule.
-    """
+def known_places(communes: list[Json], places: list[Json]) -> dict[str, Point]:
+    """The position of each commune that a place of its own name gives."""
     by_name: dict[tuple[str, str], list[Point]] = defaultdict(list)
     for p in places:
         department = p["admin2"] if p["country"] == "FR" else OVERSEAS.get(p["country"])
@@ -183,12 +178,23 @@ def write_positions(communes: list[Json], groups: list[Json], places: list[Json]
         found = by_name.get((commune["departement"], plain(name)), [])
         return found[0] if len(found) == 1 else None  # two homonyms: neither can be trusted
 
-    current = [c for c in communes if c["type"] == "commune-actuelle"]
+    current = (c for c in communes if c["type"] == "commune-actuelle")
     exact = {c["code"]: point for c in current if (point := place(c))}
     for c in communes:
         if c["type"] in ("commune-deleguee", "commune-associee") and (point := place(c)):
             exact.setdefault(c["chefLieu"], point)
+    return exact
 
+
+def write_positions(communes: list[Json], groups: list[Json], places: list[Json]) -> None:
+    """Give each commune the best position that the places known by name allow.
+
+    `place`: a GeoNames place of that name (or of a former commune now inside it) in the
+    department. `postcode`: the mean of the places that share its postcode. `epci`: the mean of
+    the places of its intercommunality, ten to twenty kilometres off at worst as a rule.
+    """
+    current = [c for c in communes if c["type"] == "commune-actuelle"]
+    exact = known_places(communes, places)
     by_postcode: dict[str, list[Point]] = defaultdict(list)
     for c in current:
         if c["code"] in exact:
