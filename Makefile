@@ -27,7 +27,8 @@ run: $(READY) ## start the whole platform on this machine (FRESH=1 starts over; 
 	@exec $(BIN)/python -m deploy.local.run $(if $(FRESH),--fresh)
 
 test: $(READY) ## run the tests (ARGS="-k words" chooses, like everything pytest takes)
-	@exec $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup $(ARGS)
+	@exec $(BIN)/python -m pytest \
+		--numprocesses logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 check: $(READY) ## format, lint, types, architecture, dependencies, schemas; changes nothing
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \

@@ -57,11 +57,22 @@ def pytest_configure(config: pytest.Config) -> None:
 _KEEPER = pytest.StashKey[_Keeper]()
 
 
+_LONG = ("journeys", "faults")
+"""Folders to begin with, so that no worker is left alone with them at the end."""
+_APART = ("chassis", "faults", "local")
+"""Folders whose files share nothing that is slow to start."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """One folder, one worker: what its tests share is started once."""
+    """What shares a running service goes to one worker, and is started once."""
+
+    def place(item: pytest.Item) -> tuple[str, ...]:
+        folder, *rest = item.path.relative_to(Path(config.rootpath) / "tests").parts
+        return (folder, *rest) if folder in _APART else (folder,)
+
     for item in items:
-        folder = item.path.relative_to(Path(config.rootpath) / "tests").parts[0]
-        item.add_marker(pytest.mark.xdist_group(folder))
+        item.add_marker(pytest.mark.xdist_group("/".join(place(item))))
+    items.sort(key=lambda item: place(item)[0] not in _LONG)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
