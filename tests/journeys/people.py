@@ -243,24 +243,25 @@ def joins_with_a_company(person: Person, community_id: str) -> str:
 def publishes(person: Person, company_id: str, community_id: str) -> str:
     """A consultation with the buyer's own contact; returns its id."""
     word = secrets.token_hex(8)
-    made = person.call(
-        "POST",
-        "consultations/consultations",
-        expect=201,
-        json={
-            "company_id": company_id,
-            "title": "Vannes en inox",
-            "description": "Deux cents vannes à bille.",
-            "kind": "sourcing",
-            "communities": [community_id],
-            "closes_at": (clock.now() + timedelta(days=10)).isoformat(),
-            "contact": {
-                "name": person.type("contact", f"Contact {word}"),
-                "email": person.type("contact e-mail", f"{word}@contact.example"),
-                "phone": person.type("contact phone", f"+3363998{secrets.randbelow(10_000):04}"),
-            },
+    content = {
+        "company_id": company_id,
+        "title": "Vannes en inox",
+        "description": "Deux cents vannes à bille.",
+        "kind": "sourcing",
+        "communities": [community_id],
+        "closes_at": (clock.now() + timedelta(days=10)).isoformat(),
+        "contact": {
+            "name": person.type("contact", f"Contact {word}"),
+            "email": person.type("contact e-mail", f"{word}@contact.example"),
+            "phone": person.type("contact phone", f"+3363998{secrets.randbelow(10_000):04}"),
         },
+    }
+    # That the person acts for the company travels from one service to the other.
+    answer = eventually(
+        lambda: person.can("POST", "consultations/consultations", status=201, json=content),
+        "the buyer may write for the company",
     )
+    made = answer.json()
     person.call("POST", f"consultations/consultations/{made['id']}/publication")
     return str(made["id"])
 
