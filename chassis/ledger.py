@@ -1,7 +1,7 @@
 """The ledger copy: every broadcast of an erasure, kept outside the databases.
 
-One entry per position, written once and never changed. It holds opaque ids only. A service whose
-database was restored reads here what it must apply again before it answers anybody.
+One entry per position, written once and never changed. It holds opaque ids only. It names whom
+a restored database must forget again; nothing reads it back at start yet.
 """
 
 import asyncio

@@ -137,10 +137,10 @@ def certificate(
             for kept in _kept(step, manifests.get(step.manifest_hash, {"tables": {}}))
         ],
         "tombstone": "Un identifiant opaque reste dans chaque service, pour que rien ne fasse revenir "
-        "la personne : événement tardif, sauvegarde restaurée, envoi répété",
+        "la personne : événement tardif, envoi répété",
         "out_of_scope": [
             {
-                "what": "Sauvegardes des bases : réappliquées à l'effacement si elles sont restaurées",
+                "what": "Sauvegardes des bases : elles gardent une copie jusqu'à cette date",
                 "until": backups_until.isoformat(),
             },
             {"what": "Journaux techniques : identifiants opaques", "until": logs_until.isoformat()},
