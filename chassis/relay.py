@@ -33,7 +33,7 @@ LONGEST_REFUSAL_S = 60.0
 
 _LOCKS = 0x43434942
 _PRESENCE = 0x43434943
-_LOST = (*BROKEN, asyncpg.PostgresError, asyncpg.InterfaceError)
+_LOST = (*BROKEN, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 _published = Counter("outbox_published_total", "Messages by outcome", ["service", "outcome"])
 _oldest = Gauge("outbox_oldest_age_seconds", "Age of the oldest row", ["service"])

@@ -1,29 +1,13 @@
 """`ccib`: the operator's command. `ccib COMMAND --help` explains each."""
 
-import json
-from pathlib import Path
-from typing import Annotated, Any
-
 import typer
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
-from rich.console import Console
-from rich.table import Table
 
-from chassis.evidence import ALGORITHM
 from cli.seed import seed
+from cli.verify import verify
 
 app = typer.Typer(
     help="Operate CCI Business.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
-out = Console()
-err = Console(stderr=True)
-
-INVALID = 1
-"""Exit code of a certificate that proves nothing."""
-UNREADABLE = 2
-"""Exit code of a file that cannot be read as what it should be."""
 
 
 @app.callback()
@@ -32,93 +16,7 @@ def main() -> None:
 
 
 app.command()(seed)
-
-
-@app.command()
-def verify(
-    certificate: Annotated[
-        Path, typer.Argument(help="The certificate as downloaded (JSON), or its JWS alone.")
-    ],
-    keys: Annotated[
-        Path,
-        typer.Option(
-            help="The key set (JWKS) of the platform, obtained elsewhere than from the certificate."
-        ),
-    ] = Path(".local/trust/certificates.jwks.json"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the content as JSON.")] = False,
-) -> None:
-    """Verify a certificate of erasure, offline.
-
-    Exit code 0: signed by a key of the set, unaltered. 1: not. 2: a file cannot be read.
-    """
-    signed, shown = _read_certificate(certificate)
-    try:
-        key_set = KeySet.import_key_set(json.loads(keys.read_text(encoding="utf-8")))
-    except (OSError, ValueError, JoseError) as error:
-        raise _unreadable(f"{keys}: not a key set ({type(error).__name__})") from None
-    try:
-        payload: dict[str, Any] = json.loads(
-            jws.deserialize_compact(signed, key_set, [ALGORITHM]).payload
-        )
-    except (JoseError, ValueError) as error:
-        err.print(f"NOT VALID: {type(error).__name__}: no key of {keys} signed this certificate.")
-        raise typer.Exit(INVALID) from None
-    if shown is not None and shown != payload:
-        err.print("NOT VALID: the readable part differs from what was signed.")
-        raise typer.Exit(INVALID)
-    if as_json:
-        out.print_json(data={"valid": True, "certificate": payload})
-        return
-    _show(payload)
-
-
-def _read_certificate(path: Path) -> tuple[str, dict[str, Any] | None]:
-    """The JWS in a file, and the readable part beside it if there is one."""
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(f"{path}: {type(error).__name__}") from None
-    if not text.startswith("{"):
-        return text, None
-    try:
-        content = json.loads(text)
-        return str(content["jws"]), content["certificate"]
-    except (ValueError, KeyError, TypeError):
-        raise _unreadable(f"{path}: neither a certificate nor a JWS") from None
-
-
-def _unreadable(sentence: str) -> typer.Exit:
-    err.print(sentence)
-    return typer.Exit(UNREADABLE)
-
-
-def _show(payload: dict[str, Any]) -> None:
-    out.print(
-        f"VALID: erasure {payload['erasure_id']}, completed {payload['completed_at']}",
-        soft_wrap=True,
-    )
-    table = Table("participant", "outcome", "acknowledged", "deleted", "detached", "kept")
-    for participant in payload["participants"]:
-        rows = list((participant["tables"] or {}).values())
-        table.add_row(
-            participant["name"],
-            participant["outcome"],
-            participant["acknowledged_at"],
-            str(sum(row["deleted"] for row in rows)),
-            str(sum(row["detached"] for row in rows)),
-            str(sum(kept["rows"] for row in rows for kept in row["kept"])),
-        )
-    out.print(table)
-    for kept in payload["kept"]:
-        out.print(
-            f"kept: {kept['participant']}.{kept['table']} until {kept['until']}: {kept['source']}",
-            soft_wrap=True,
-        )
-    for scope in payload["out_of_scope"]:
-        out.print(
-            f"out of scope: {scope['what']}" + (f", {scope['until']}" if scope["until"] else ""),
-            soft_wrap=True,
-        )
+app.command()(verify)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-out = Console()
-err = Console(stderr=True, soft_wrap=True)
+from cli.console import REFUSED, AsJson, out, stop, tell
 
 
 def seed(
@@ -22,9 +20,7 @@ def seed(
     password: Annotated[
         str | None, typer.Option(help="Of every demo account; by default one is drawn.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print what was written as JSON.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fill the running local stack with the demo: companies, people and calls that do not exist.
 
@@ -40,9 +36,11 @@ def seed(
         if not {"gateway", "postgres", "services", "storage"} <= set(description):
             raise ValueError("addresses are missing")
     except FileNotFoundError:
-        raise _refused(f"no stack is running: there is no {stack}; `make run` starts one") from None
+        raise stop(
+            f"no stack is running: there is no {stack}; `make run` starts one", REFUSED
+        ) from None
     except (OSError, ValueError) as error:
-        raise _refused(f"{stack}: not the description of a stack ({error})") from None
+        raise stop(f"{stack}: not the description of a stack ({error})", REFUSED) from None
     try:
         seeded = first_run.seed(
             layout=Layout(stack.absolute().parent),
@@ -52,11 +50,11 @@ def seed(
             say=None if as_json else out.print,
         )
     except SeedFailed as error:
-        raise _refused(str(error)) from None
+        raise stop(str(error), REFUSED) from None
     # The first page shows these accounts from now on.
     write_json(stack, {**description, "accounts": seeded.accounts})
     if as_json:
-        out.print_json(data={"rows": seeded.rows, "accounts": seeded.accounts})
+        tell({"rows": seeded.rows, "accounts": seeded.accounts})
         return
     if not seeded.rows:
         out.print("the demo was there already; nothing was written")
@@ -66,8 +64,3 @@ def seed(
     for role, account in seeded.accounts.items():
         table.add_row(role, account["email"], account["password"])
     out.print(table)
-
-
-def _refused(sentence: str) -> typer.Exit:
-    err.print(sentence, markup=False)
-    return typer.Exit(1)

@@ -1,6 +1,6 @@
 """One process of the toy services: `python -m tests.faults.bus_worker relay consumer …`.
 
-It tells its standard error `ready` and runs until SIGTERM. An event whose note is `kill` kills it, as a bug in a
+It tells its standard output `ready` and runs until SIGTERM. An event whose note is `kill` kills it, as a bug in a
 native library would.
 """
 
@@ -30,7 +30,7 @@ async def note_or_die(session: AsyncSession, event: Happened, delivery: Delivery
 
 async def carry_out(envelope: Envelope, delivery: Delivery) -> None:
     assert envelope.id == delivery.event_id
-    print("carried out", file=sys.stderr, flush=True)
+    print("carried out", flush=True)
 
 
 async def write(db: Database, stop: asyncio.Event) -> None:
@@ -81,7 +81,7 @@ async def main(*loops: str) -> None:
                 )
             case "writer":
                 running.append(write(alpha, stop))
-    print("ready", file=sys.stderr, flush=True)
+    print("ready", flush=True)
     await asyncio.gather(*running)
     await alpha.dispose()
     await beta.dispose()

@@ -6,6 +6,8 @@ import pytest
 from chassis import log
 from tests.bus import BusStand, bus_standing
 
+pytest.register_assert_rewrite("tests.faults.load", "tests.faults.workers")
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _logs() -> None:

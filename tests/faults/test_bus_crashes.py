@@ -152,8 +152,8 @@ async def test_a_command_whose_worker_dies_before_the_acknowledgement_comes_agai
         await died(first)
     assert await bus.waiting("beta.erasure") == 1
     async with worker(bus, "commands") as second:
-        assert second.stderr is not None
-        assert await asyncio.wait_for(second.stderr.readline(), 30) == b"carried out\n"
+        assert second.stdout is not None
+        assert await asyncio.wait_for(second.stdout.readline(), 30) == b"carried out\n"
         await terminate(second)
     assert await bus.waiting("beta.erasure") == 0
 

@@ -13,6 +13,7 @@ from tests.faults.proxy import Proxy, proxying
 from tests.faults.workers import terminate, worker
 
 SECONDS = float(os.environ.get("CCIB_MIX_SECONDS", "20"))
+SEEDS = [int(seed) for seed in os.environ.get("CCIB_MIX_SEEDS", "20261123").split(",")]
 
 
 async def cut_database(bus: BusStand) -> None:
@@ -30,7 +31,7 @@ async def freeze(proxy: Proxy, seconds: float) -> None:
 
 
 @pytest.mark.timeout(SECONDS + 180)
-@pytest.mark.parametrize("seed", [20261123])
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_a_history_of_random_faults_adds_up(bus: BusStand, seed: int) -> None:
     chance = random.Random(seed)
     async with AsyncExitStack() as stack:
@@ -47,7 +48,7 @@ async def test_a_history_of_random_faults_adds_up(bus: BusStand, seed: int) -> N
                 match chance.choice(["kill", "terminate", "reset", "freeze", "slow", "cut"]):
                     case "kill" | "terminate" as how:
                         gone = workers.pop(chance.randrange(2))
-                        if how == "kill":
+                        if how == "kill" and gone.returncode is None:
                             gone.kill()
                         else:
                             await terminate(gone)

@@ -7,6 +7,8 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from tests.bus import BusStand
 
@@ -18,25 +20,32 @@ async def worker(
     bus: BusStand, *loops: str, crash_at: str = "", more: Mapping[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process with these loops, once it runs; killed at the end if it still lives."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.faults.bus_worker",
-        *loops,
-        cwd=REPOSITORY,
-        env={**os.environ, **bus.environment, "CCIB_CRASH_AT": crash_at, **(more or {})},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stderr is not None
-        told = await asyncio.wait_for(process.stderr.readline(), 60)
-        assert told == b"ready\n", (told + await process.stderr.read()).decode()
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    with TemporaryFile() as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.faults.bus_worker",
+            *loops,
+            cwd=REPOSITORY,
+            env={**os.environ, **bus.environment, "CCIB_CRASH_AT": crash_at, **(more or {})},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+        )
+        try:
+            assert process.stdout is not None
+            told = await asyncio.wait_for(process.stdout.readline(), 60)
+            assert told == b"ready\n", _said(log)
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            ended = await process.wait()
+            assert ended in (0, -signal.SIGKILL), _said(log)
+
+
+def _said(log: IO[bytes]) -> str:
+    log.seek(0)
+    return log.read().decode(errors="replace")[-20_000:]
 
 
 async def died(process: asyncio.subprocess.Process, *, seconds: float = 30) -> None:

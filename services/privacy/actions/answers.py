@@ -33,7 +33,7 @@ from services.privacy.models import (
     Participant,
     Refusal,
 )
-from services.privacy.schemas import DeclaredManifest, ParticipantKind
+from services.privacy.schemas.participants import DeclaredManifest, ParticipantKind
 
 log = structlog.get_logger()
 

@@ -15,8 +15,8 @@ from chassis import clock, outbox
 from chassis.db import wake
 from chassis.evidence import ALGORITHM, canonical
 from contracts.privacy import MAX_BATCH, ErasureCompleted
-from services.privacy import queries
 from services.privacy.models import Broadcast, Erasure, LastMessage, Participant, Step
+from services.privacy.queries.participants import manifests as manifests_by_hash
 
 LAST_MESSAGE_BELL = "last message"
 CERTIFICATE_TYPE = "fr.ccibusiness.erasure-certificate.v1"
@@ -45,7 +45,7 @@ async def complete(
     if not ready:
         return 0
     steps = await _steps(session, [erasure.erasure_id for erasure, _ in ready])
-    manifests = await queries.manifests(
+    manifests = await manifests_by_hash(
         session, hashes={step.manifest_hash for found in steps.values() for step, _ in found}
     )
     now = clock.now()

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import clock
 from services.privacy.errors import ParticipantExistsError
 from services.privacy.models import Participant
-from services.privacy.schemas import ParticipantKind
+from services.privacy.schemas.participants import ParticipantKind
 
 
 @dataclass(frozen=True)

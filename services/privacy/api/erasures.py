@@ -12,11 +12,12 @@ from chassis.auth import Bearer, Role, current_principal, require_role
 from chassis.errors import NotAuthenticatedError, NotFoundError
 from chassis.pagination import DEFAULT_LIMIT, After, Limit, cut, decode, encode, link
 from chassis.session import SessionDep, runtime_of
-from services.privacy import queries
 from services.privacy.credentials import certificate_key
 from services.privacy.errors import NotYetProvenError
 from services.privacy.models import one_month_after
-from services.privacy.schemas import (
+from services.privacy.queries import erasures as queries
+from services.privacy.queries.participants import active_participants
+from services.privacy.schemas.erasures import (
     ErasurePage,
     ErasureView,
     RefusalView,
@@ -70,7 +71,7 @@ async def erasure(session: SessionDep, erasure_id: UUID, asked_at: AskedAt) -> E
         state="open",
         requested_at=asked_at,
         due_by=one_month_after(asked_at),
-        steps=[StepView(participant=name) for name in await queries.active_participants(session)],
+        steps=[StepView(participant=name) for name in await active_participants(session)],
     )
 
 

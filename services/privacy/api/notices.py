@@ -6,8 +6,9 @@ from chassis import clock
 from chassis.auth import CurrentUser, Role, require_role
 from chassis.errors import NotFoundError
 from chassis.session import SessionDep
-from services.privacy import queries
-from services.privacy.schemas import ConsentView, NoticeView, RegisterView
+from services.privacy.queries import notices as queries
+from services.privacy.queries.participants import current_manifests
+from services.privacy.schemas.notices import ConsentView, NoticeView, RegisterView
 
 router = APIRouter(prefix="/api/privacy", tags=["notices"])
 
@@ -18,7 +19,7 @@ async def notice(session: SessionDep) -> NoticeView:
     found = await queries.notice_in_force(session)
     if found is None:
         raise NotFoundError
-    manifests = await queries.current_manifests(session)
+    manifests = await current_manifests(session)
     return NoticeView(
         version=found.version,
         in_force_from=found.in_force_from,
@@ -30,7 +31,7 @@ async def notice(session: SessionDep) -> NoticeView:
 @router.get("/register", dependencies=[Depends(require_role(Role.DPO))])
 async def register(session: SessionDep) -> RegisterView:
     """The register of processing, from what runs (DPO; GDPR art. 30)."""
-    manifests = await queries.current_manifests(session)
+    manifests = await current_manifests(session)
     return RegisterView(
         generated_at=clock.now(),
         manifests={name: manifest.manifest_hash for name, manifest in manifests.items()},

@@ -13,10 +13,14 @@ from chassis.topology import TopologyError
 from contracts.base import Kind
 from contracts.directory import MembershipEnded, MembershipGranted
 from contracts.privacy import PartnerAcknowledged
-from services.privacy import queries
 from services.privacy.actions import participants as actions
 from services.privacy.errors import BrokerRefusedError
-from services.privacy.schemas import NewParticipant, ParticipantCredentials, ParticipantView
+from services.privacy.queries import participants as queries
+from services.privacy.schemas.participants import (
+    NewParticipant,
+    ParticipantCredentials,
+    ParticipantView,
+)
 
 router = APIRouter(prefix="/api/privacy", tags=["participants"])
 

@@ -1,24 +1,22 @@
-"""The nouns of privacy: erasures and their proof, participants, notices, consents.
+"""Erasures, from the wish to the proof, and the ledger of broadcasts.
 
 Rows about an erasure outlive the person on purpose: opaque ids, counts and instants, the proof that
 what was promised was done (GDPR art. 5(2)).
 """
 
-from calendar import monthrange
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, MetaData, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from chassis.catalogue import Basis, Category, Fate, Hold, not_personal, personal, seal, subject
+from chassis.catalogue import Basis, Category, Fate, Hold, not_personal, personal, subject
 from chassis.ids import new_id
-from chassis.tables import Instant, service_metadata
+from chassis.tables import Instant
 from contracts.privacy import Reason
-
-METADATA = service_metadata()
+from services.privacy.models.base import Base
 
 PROOF = Hold(
     rule="erasure-proof",
@@ -30,67 +28,6 @@ LAST_MESSAGE = Hold(
     source="RGPD art. 12(3) : informer la personne du résultat ; détruite dès l'envoi",
     days=30,
 )
-
-
-class Base(SQLModel):
-    """Base of privacy's tables."""
-
-    metadata: ClassVar[MetaData] = METADATA
-
-
-def one_month_after(instant: datetime) -> datetime:
-    """The same-numbered day of the next month, or its last day (GDPR art. 12(3))."""
-    year, month = divmod(instant.year * 12 + instant.month, 12)
-    month += 1
-    return instant.replace(year=year, month=month, day=min(instant.day, monthrange(year, month)[1]))
-
-
-class Participant(Base, table=True):
-    """Somebody who must forget when told to. Frozen into the steps of each broadcast."""
-
-    name: str = Field(primary_key=True, sa_column_kwargs=not_personal("name of a system"))
-    kind: str = Field(sa_column_kwargs=not_personal("kind of system"))
-    broker_user: str = Field(
-        unique=True, sa_column_kwargs=not_personal("name of the system's broker user")
-    )
-    public_key: dict[str, Any] | None = Field(
-        default=None, sa_type=JSONB, sa_column_kwargs=not_personal("public key of a service")
-    )
-    contact: str | None = Field(
-        default=None,
-        max_length=254,
-        sa_column_kwargs=not_personal("functional address of an organisation, asked as such"),
-    )
-    deadline_days: int = Field(default=30, sa_column_kwargs=not_personal("days to answer"))
-    active: bool = Field(default=True, sa_column_kwargs=not_personal("takes part in what comes"))
-    registered_at: datetime = Field(
-        sa_type=Instant, sa_column_kwargs=not_personal("when the system was registered")
-    )
-
-    __table_args__ = (
-        CheckConstraint(
-            "(kind = 'service') = (public_key IS NOT NULL)", name="services_sign_partners_do_not"
-        ),
-    )
-
-
-class Manifest(Base, table=True):
-    """What a service announced to hold about people. Evidence under another one is not accepted."""
-
-    participant: str = Field(
-        primary_key=True,
-        foreign_key="participant.name",
-        sa_column_kwargs=not_personal("name of a system"),
-    )
-    manifest_hash: str = Field(
-        primary_key=True, sa_column_kwargs=not_personal("hash of the manifest")
-    )
-    manifest: dict[str, Any] = Field(
-        sa_type=JSONB, sa_column_kwargs=not_personal("tables and columns, never people")
-    )
-    announced_at: datetime = Field(
-        sa_type=Instant, sa_column_kwargs=not_personal("when it was last announced")
-    )
 
 
 class Broadcast(Base, table=True):
@@ -273,38 +210,3 @@ class Refusal(Base, table=True):
         default=None, sa_type=BigInteger, sa_column_kwargs=not_personal("claimed place")
     )
     cause: str = Field(sa_column_kwargs=not_personal("slug, from a closed list"))
-
-
-class Notice(Base, table=True):
-    """A version of the data-protection notice (N8.2); its tables come from the manifests."""
-
-    version: str = Field(primary_key=True, sa_column_kwargs=not_personal("version of the notice"))
-    notice_id: UUID = Field(default_factory=new_id, sa_column_kwargs=not_personal("opaque id"))
-    in_force_from: datetime = Field(
-        sa_type=Instant, index=True, sa_column_kwargs=not_personal("start of validity")
-    )
-    content: dict[str, Any] = Field(
-        sa_type=JSONB, sa_column_kwargs=not_personal("the published text")
-    )
-
-
-class Consent(Base, table=True):
-    """That a person agreed, to which version, and when (N2.4)."""
-
-    person_id: UUID = Field(
-        primary_key=True,
-        foreign_key="data_subject.live_id",
-        sa_column_kwargs=subject(
-            Fate.DELETE, "Prouver le consentement", basis=Basis.LEGAL_OBLIGATION
-        ),
-    )
-    notice_version: str = Field(
-        primary_key=True,
-        sa_column_kwargs=personal(Category.PREFERENCE, "Version de la notice acceptée"),
-    )
-    given_at: datetime = Field(
-        sa_type=Instant, sa_column_kwargs=personal(Category.PREFERENCE, "Date du consentement")
-    )
-
-
-catalogue = seal(service="privacy", metadata=METADATA)

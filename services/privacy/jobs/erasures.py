@@ -1,4 +1,4 @@
-"""What the clock and the bells start in privacy."""
+"""Erasures: broadcast, chase, certify, tell."""
 
 from collections.abc import Sequence
 from datetime import timedelta

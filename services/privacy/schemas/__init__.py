@@ -1,0 +1,1 @@
+"""What privacy reads and answers over HTTP, by noun."""
