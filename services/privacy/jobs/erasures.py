@@ -15,7 +15,7 @@ from chassis.mail import MailNotSentError
 from chassis.service import Job, Runtime
 from services.privacy.actions import answers, broadcasts, certificates, last_messages
 from services.privacy.credentials import certificate_key, seal, unseal
-from services.privacy.messages import erasure_completed
+from services.privacy.messages.erasures import erasure_completed
 from services.privacy.models import Erasure, LastMessage
 
 log = structlog.get_logger()

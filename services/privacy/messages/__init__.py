@@ -1,0 +1,1 @@
+"""What privacy says to people, by noun: mails and documents."""
