@@ -101,6 +101,8 @@ class Personal:
     of: str | None = None
     file: bool = False
     """The column is the key of a stored file, which leaves with the row."""
+    secret: bool = False
+    """The person is told that it is held, never what it is: whoever has it could pass for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +146,15 @@ def personal(
     mandatory: bool = False,
     of: str | None = None,
     file: bool = False,
+    secret: bool = False,
 ) -> dict[str, Any]:
-    """A personal column; `label` is what people call it, in French (N2.2)."""
-    declared = Personal(category=category, label=label, mandatory=mandatory, of=of, file=file)
+    """A personal column; `label` is what people call it, in French (N2.2).
+
+    A `secret` is shown to nobody, its owner included: hashes of passwords, sealed addresses.
+    """
+    declared = Personal(
+        category=category, label=label, mandatory=mandatory, of=of, file=file, secret=secret
+    )
     detail = (f" of={of}" if of else "") + (" file" if file else "")
     return {"info": {KEY: declared}, "comment": f"personal: {category}{detail}"}
 
@@ -205,6 +213,7 @@ class Catalogue:
                         "mandatory": declared.mandatory,
                         "of": declared.of or _only_subject(table),
                         **({"file": True} if declared.file else {}),
+                        **({"secret": True} if declared.secret else {}),
                     }
                 case NotPersonal():
                     entry["columns"][column.name] = {"kind": "not_personal", "why": declared.why}

@@ -16,7 +16,18 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis import erasure, evidence, idempotency, inbox, log, relay, topology
+from chassis import (
+    access,
+    audit,
+    erasure,
+    evidence,
+    idempotency,
+    inbox,
+    log,
+    operations,
+    relay,
+    topology,
+)
 from chassis.auth import KeySource, RemoteKeys, TokenVerifier
 from chassis.catalogue import Catalogue, Personal
 from chassis.client_credentials import ClientCredentials
@@ -165,8 +176,9 @@ def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.body_limits = dict(service.body_limits)
-    for router in service.routers:
+    for router in (*service.routers, access.router):
         app.include_router(router)
+    app.include_router(operations.router, prefix=f"/api/{service.name}")
     return app
 
 
@@ -313,6 +325,7 @@ async def _prune(runtime: Runtime) -> None:
     async with runtime.db.transaction() as session:
         await inbox.prune(session)
         await idempotency.prune(session)
+        await audit.prune(session)
 
 
 _HOUSEKEEPING = (Job(name="prune", every=timedelta(hours=1), run=_prune),)

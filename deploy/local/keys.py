@@ -14,7 +14,10 @@ from joserfc.jwk import ECKey
 
 from deploy.local.layout import SERVICES, Layout
 
-CLIENTS = {"privacy": ["identity:addresses"], "notifications": ["identity:addresses"]}
+CLIENTS = {
+    "privacy": ["identity:addresses", "subjects:read"],
+    "notifications": ["identity:addresses"],
+}
 """Services that read from another one, and the scopes that their tokens may have."""
 
 

@@ -53,7 +53,9 @@ class Account(Base, table=True):
     )
     password_hash: str | None = Field(
         default=None,
-        sa_column_kwargs=personal(Category.CONNECTION, "Mot de passe (empreinte)", mandatory=True),
+        sa_column_kwargs=personal(
+            Category.CONNECTION, "Mot de passe (empreinte)", mandatory=True, secret=True
+        ),
     )
     state: str = Field(
         default=AccountState.UNVERIFIED,
@@ -180,7 +182,9 @@ class MailedLink(Base, table=True):
     purpose: str = Field(sa_column_kwargs=not_personal("kind of mail"))
     password_hash: str | None = Field(
         default=None,
-        sa_column_kwargs=personal(Category.CONNECTION, "Mot de passe choisi (empreinte)"),
+        sa_column_kwargs=personal(
+            Category.CONNECTION, "Mot de passe choisi (empreinte)", secret=True
+        ),
     )
     token_hash: str | None = Field(
         default=None,

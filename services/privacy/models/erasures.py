@@ -183,7 +183,7 @@ class LastMessage(Base, table=True):
         ),
     )
     sealed_address: bytes = Field(
-        sa_column_kwargs=personal(Category.CONTACT, "Adresse e-mail (chiffrée)")
+        sa_column_kwargs=personal(Category.CONTACT, "Adresse e-mail (chiffrée)", secret=True)
     )
     destroy_at: datetime = Field(
         sa_type=Instant, sa_column_kwargs=not_personal("destroyed then at the latest")
