@@ -161,6 +161,33 @@ async def raise_epoch(session: AsyncSession) -> None:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ParkedEvent:
+    """An event that the broker cannot route; it holds back later ones of its aggregate."""
+
+    id: int
+    event_id: UUID
+    aggregate: str
+    exchange: str
+    routing_key: str
+    created_at: datetime
+    attempts: int
+    last_error: str | None
+
+
+async def parked(session: AsyncSession, *, after: int | None, limit: int) -> list[ParkedEvent]:
+    """The oldest of the parked events; `after`: the id of the last one seen."""
+    rows = await session.execute(
+        text(
+            "SELECT id, event_id, aggregate, exchange, routing_key, created_at, attempts, last_error"
+            " FROM outbox WHERE blocked_until = 'infinity'"
+            " AND (CAST(:after AS bigint) IS NULL OR id > :after) ORDER BY id LIMIT :limit"
+        ),
+        {"after": after, "limit": limit},
+    )
+    return [ParkedEvent(**row) for row in rows.mappings()]
+
+
 async def release(session: AsyncSession) -> int:
     """Let parked events try again, once the broker can route them; returns how many there were."""
     released = await session.execute(

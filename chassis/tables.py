@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from chassis.catalogue import Category, Fate, not_personal, personal, subject
+from chassis.catalogue import Basis, Category, Fate, not_personal, personal, subject
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -157,6 +157,31 @@ idempotency_key = Table(
     Column("resource_id", Uuid, nullable=False, **not_personal("opaque id of what was created")),
     Column("created_at", Instant, nullable=False, **not_personal(_PLUMBING)),
     Index("ix_idempotency_key_created_at", "created_at"),
+)
+
+operator_action = Table(
+    "operator_action",
+    _metadata,
+    Column("id", Uuid, primary_key=True, **not_personal("opaque id, in the order of time")),
+    Column(
+        "person_id",
+        Uuid,
+        ForeignKey("data_subject.live_id"),
+        nullable=True,
+        **subject(
+            Fate.DETACH,
+            "Savoir qui a agi sur l'exploitation de la plateforme",
+            basis=Basis.LEGITIMATE_INTEREST,
+            retention="1 an",
+        ),
+    ),
+    Column("action", Text, nullable=False, **not_personal("slug, from a closed list")),
+    Column(
+        "about", JSONB, nullable=False, **not_personal("opaque ids, counts and names of systems")
+    ),
+    Column("done_at", Instant, nullable=False, **not_personal("when it was done")),
+    Index("ix_operator_action_person_id", "person_id"),
+    Index("ix_operator_action_done_at", "done_at"),
 )
 
 alembic_version = Table(

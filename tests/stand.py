@@ -118,6 +118,15 @@ class Stand:
             routing_key=routing_key,
         )
 
+    async def operate(self, person_id: UUID) -> None:
+        """That person, an operator, does something that is written down."""
+        answer = await self.client.post(
+            f"/api/{self.runtime.service.name}/dead-letters/replay",
+            json={"ids": [str(new_id())]},
+            headers=self.token(person_id, roles=[Role.OPERATOR]),
+        )
+        assert answer.status_code == 200, answer.text
+
     async def erase(self, *people: UUID) -> dict[str, Any]:
         """Give the erase command as privacy does; returns the service's acknowledgement."""
         command = await self.order(*people)

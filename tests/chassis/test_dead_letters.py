@@ -122,7 +122,7 @@ async def test_what_the_broker_gave_up_on_joins_the_list_and_can_be_replayed(
     await bus.send(body)
     await give_up(bus)
     collected = await dead_letters.collect(bus.beta, amqp_url=bus.amqp_url("beta"), queue=DEAD)
-    assert collected == 1
+    assert collected == (1, 0)
     assert await bus.waiting(DEAD) == 0
     retries = bus.retries()
     async with bus.beta.transaction() as session:
@@ -149,7 +149,7 @@ async def test_what_was_refused_can_be_looked_at_and_never_replayed(
     async with bus.beta.transaction() as session:
         (letter,) = await dead_letters.letters(session)
         assert (letter.reason, letter.type, letter.aggregate) == ("rejected", None, "refused")
-        assert letter.body == sent.decode()
+        assert letter.body == sent
         assert await dead_letters.replay(session, [letter.event_id]) == 0
         assert await dead_letters.drop(session, [letter.event_id]) == 1
 

@@ -39,6 +39,7 @@ async def somebody_everywhere(world: World, community: UUID, other: Actor) -> Tr
     assert created.status_code == 201, created.text
     published = await world.published(person, community, contact=contact)
     answered = await world.published(other, community)
+    await world.stand.operate(person.id)
     reply = await person.reply(answered, message=f"Notre offre {token}", contact=contact)
     assert reply.status_code == 201, reply.text
     return Traces(person, token, created.json()["id"], published, answered)
@@ -83,6 +84,7 @@ async def test_nothing_of_an_erased_person_is_left_and_the_evidence_says_so(worl
         "consultation": (0, 2),
         "idempotency_key": (1, 0),
         "membership": (1, 0),
+        "operator_action": (0, 1),
         "reply": (0, 1),
     }
     after = await dump(stand)

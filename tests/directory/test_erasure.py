@@ -68,6 +68,7 @@ async def somebody_everywhere(town: Town, token: str) -> tuple[Person, str, str]
     )
     assert refused.status_code == 200
     await town.join(person, shared, community, answers={"note": f"R {token}"})
+    await town.stand.operate(person.id)
     operator = town.operator()
     form = {"person_id": str(person.id)}
     assert (await operator.post(f"/communities/{community.id}/animators", form)).status_code == 204
@@ -106,6 +107,7 @@ async def test_an_erased_person_is_found_nowhere_and_others_are_untouched(town: 
         "company": (1, 1),
         "idempotency_key": (1, 0),
         "membership": (2, 1),
+        "operator_action": (0, 1),
         "photo": (1, 0),
         "profile": (1, 0),
     }
@@ -138,7 +140,7 @@ def _untouched(
         gained = after[name] - kept
         if name in ("company", "attachment"):  # handed over: one new owner, one promotion
             assert all(shared in row for row in [*lost, *gained])
-        elif name == "membership":  # decided by the person: detached, the rest as it was
+        elif name in ("membership", "operator_action"):  # done by the person: detached, the rest as it was
             assert not lost
             assert len(gained) == 1
         else:

@@ -82,5 +82,5 @@ def test_what_is_declared_well_is_accepted() -> None:
     metadata = service_metadata()
     Table("letter", metadata, a_key(), a_person(Fate.DETACH), Column("words", Text, **WORDS))
     sealed = seal(service="essai", metadata=metadata)
-    assert sealed.tables() == ("idempotency_key", "letter")
+    assert sealed.tables() == ("idempotency_key", "letter", "operator_action")
     assert sealed.describe()["tables"]["letter"]["columns"]["words"]["of"] == "person_id"
