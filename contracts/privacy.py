@@ -1,6 +1,6 @@
 """What `privacy` says and what it is answered: the erasure protocol, notices and consents."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -142,3 +142,71 @@ class NoticePublished(Event, owner="privacy", fact="notice_published", subject="
     notice_id: UUID
     notice_version: Slug
     in_force_from: datetime
+
+
+class Right(StrEnum):
+    """What a person may ask about their data (GDPR art. 15 to 21)."""
+
+    ACCESS = "access"
+    RECTIFICATION = "rectification"
+    ERASURE = "erasure"
+    OBJECTION = "objection"
+    RESTRICTION = "restriction"
+    PORTABILITY = "portability"
+
+
+class RightsRequestOpened(
+    Event, owner="privacy", fact="rights_request_opened", subject="request_id"
+):
+    """Somebody exercises a right, and is who they say they are (N4.1)."""
+
+    request_id: UUID
+    person_id: PersonId
+    right: Right
+    due_on: date
+
+
+class RightsRequestClosed(
+    Event, owner="privacy", fact="rights_request_closed", subject="request_id"
+):
+    """A rights request was answered, or refused with reasons."""
+
+    request_id: UUID
+    person_id: PersonId
+    right: Right
+    refused: bool
+
+
+class ProcessingObjected(Event, owner="privacy", fact="processing_objected", subject="person_id"):
+    """A person objects (GDPR art. 21): what is not necessary for them ends, newsletters first."""
+
+    person_id: PersonId
+    objected_at: datetime
+
+
+class ConsentPurpose(StrEnum):
+    """What a person may agree to."""
+
+    PLATFORM = "platform"
+    """The use of the platform, as the notice tells it; it ends with the account."""
+    AUDIENCE = "audience"
+    """Audience measurement of the visits of a signed-in person (N5.1)."""
+
+
+class ConsentGiven(Event, owner="privacy", fact="consent_given", subject="person_id"):
+    """A person agreed to a version of the notice, for a purpose (N2.4)."""
+
+    person_id: PersonId
+    consent_id: UUID
+    purpose: ConsentPurpose
+    notice_version: Slug
+    given_at: datetime
+
+
+class ConsentWithdrawn(Event, owner="privacy", fact="consent_withdrawn", subject="person_id"):
+    """A person no longer agrees, for a purpose."""
+
+    person_id: PersonId
+    consent_id: UUID
+    purpose: ConsentPurpose
+    withdrawn_at: datetime

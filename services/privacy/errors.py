@@ -2,7 +2,12 @@
 
 from http import HTTPStatus
 
-from chassis.errors import ConflictError, ProblemError
+from chassis.errors import (
+    ConflictError,
+    InvalidInputError,
+    ProblemError,
+    TooManyRequestsError,
+)
 
 
 class ParticipantExistsError(ConflictError):
@@ -26,3 +31,53 @@ class BrokerRefusedError(ProblemError):
     slug = "broker-unavailable"
     status = HTTPStatus.BAD_GATEWAY
     title = "Le bus de messages ne répond pas comme attendu"
+
+
+class LinkExpiredError(ProblemError):
+    """The link of a mail was used, replaced or is too old."""
+
+    slug = "link-expired"
+    status = HTTPStatus.GONE
+    title = "Ce lien n'est plus valable"
+
+
+class RequestStateError(ConflictError):
+    """The state of the rights request does not allow it."""
+
+    slug = "request-state"
+    title = "La demande n'est pas dans l'état qui convient"
+
+
+class DeadlinePassedError(ConflictError):
+    """An extension is announced inside the first month, or not at all (GDPR art. 12(3))."""
+
+    slug = "deadline-passed"
+    title = "Le délai est dépassé"
+
+
+class RequestOpenError(ConflictError):
+    """The person exercises this right already, and waits for the answer."""
+
+    slug = "request-open"
+    title = "Une demande de ce type est déjà en cours"
+
+
+class TooManyRequestsFromHereError(TooManyRequestsError):
+    """One client asked too often; it says nothing about the address that was given."""
+
+    slug = "too-many-from-here"
+    title = "Trop de demandes depuis cette connexion"
+
+
+class UnknownNoticeError(InvalidInputError):
+    """The version does not exist, or was replaced: nobody can agree to it any more."""
+
+    slug = "unknown-notice"
+    title = "Cette version de la notice ne peut plus être acceptée"
+
+
+class AccountConsentError(ConflictError):
+    """The account rests on this consent: it is withdrawn by deleting the account (N2.4)."""
+
+    slug = "delete-the-account"
+    title = "Ce consentement se retire en supprimant le compte"

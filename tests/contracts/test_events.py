@@ -22,8 +22,8 @@ CLOSED = ("format", "pattern", "enum", "const", "$ref")
 DESCRIBES_TABLES = {(ManifestAnnounced, "manifest")}
 """Reviewed: tables and columns, never people."""
 
-REVIEWED = {"notice_version", "role"}
-"""Values of closed lists: which text was agreed to, what somebody may do for a company."""
+REVIEWED = {"notice_version", "purpose", "role"}
+"""Values of closed lists: which text was agreed to and for what, what somebody may do for a company."""
 
 
 def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
