@@ -2,31 +2,52 @@
 
 from chassis.catalogue import seal
 from services.privacy.models.base import METADATA, one_month_after
+from services.privacy.models.cookies import CookieChoice
 from services.privacy.models.erasures import (
     LAST_MESSAGE,
     PROOF,
     Broadcast,
     Erasure,
+    ErasureAlias,
     LastMessage,
     Refusal,
     Step,
 )
-from services.privacy.models.notices import Consent, Notice
+from services.privacy.models.escalations import LEVELS, Escalation, EscalationMail
+from services.privacy.models.notices import Consent, Means, Notice
 from services.privacy.models.participants import Manifest, Participant
+from services.privacy.models.rights import (
+    RightsContact,
+    RightsEvent,
+    RightsMail,
+    RightsRequest,
+)
+from services.privacy.models.waivers import Waiver
 
 __all__ = [
     "LAST_MESSAGE",
+    "LEVELS",
     "METADATA",
     "PROOF",
     "Broadcast",
     "Consent",
+    "CookieChoice",
     "Erasure",
+    "ErasureAlias",
+    "Escalation",
+    "EscalationMail",
     "LastMessage",
     "Manifest",
+    "Means",
     "Notice",
     "Participant",
     "Refusal",
+    "RightsContact",
+    "RightsEvent",
+    "RightsMail",
+    "RightsRequest",
     "Step",
+    "Waiver",
     "catalogue",
     "one_month_after",
 ]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -99,6 +99,11 @@ class Erasure(Base, table=True):
     certificate: str | None = Field(
         default=None, sa_column_kwargs=not_personal("signed proof: opaque ids, counts, instants")
     )
+    keep_until: datetime | None = Field(
+        default=None,
+        sa_type=Instant,
+        sa_column_kwargs=not_personal("until when the proof stays, as the certificate tells it"),
+    )
 
     __table_args__ = (
         # One active erasure per person at any instant, whatever doors it came through.
@@ -113,9 +118,28 @@ class Erasure(Base, table=True):
             "requested_at",
             postgresql_where=text("position IS NULL"),
         ),
+        Index(
+            "ix_erasure_keep_until", "keep_until", postgresql_where=text("keep_until IS NOT NULL")
+        ),
         CheckConstraint(
             "(completed_at IS NULL) = (certificate IS NULL)", name="completed_means_certified"
         ),
+    )
+
+
+class ErasureAlias(Base, table=True):
+    """Another wish of somebody whose erasure is under way, or done: it shares state and proof."""
+
+    __tablename__ = "erasure_alias"
+
+    alias_id: UUID = Field(primary_key=True, sa_column_kwargs=not_personal("opaque id"))
+    erasure_id: UUID = Field(
+        foreign_key="erasure.erasure_id",
+        index=True,
+        sa_column_kwargs=not_personal("opaque id of the erasure that it follows"),
+    )
+    requested_at: datetime = Field(
+        sa_type=Instant, sa_column_kwargs=not_personal("instant of the request")
     )
 
 
@@ -152,11 +176,30 @@ class Step(Base, table=True):
     acknowledged_at: datetime | None = Field(
         default=None, sa_type=Instant, sa_column_kwargs=not_personal("when it was proven")
     )
+    escalated: int = Field(
+        default=0,
+        sa_type=SmallInteger,
+        sa_column_kwargs={
+            **not_personal("quarters of its time after which the DPO was told"),
+            "server_default": "0",
+        },
+    )
+    escalate_at: datetime | None = Field(
+        default=None,
+        sa_type=Instant,
+        # A row that says nothing, as of an earlier release, is looked at once.
+        sa_column_kwargs={
+            **not_personal("when to tell the DPO next, if it is still open"),
+            "server_default": text("'epoch'"),
+        },
+    )
 
     __table_args__ = (
         Index("ix_step_open", "position", postgresql_where=text("outcome IS NULL")),
+        Index("ix_step_escalate_at", "escalate_at", postgresql_where=text("outcome IS NULL")),
         CheckConstraint(
-            "(outcome IS NULL) = (acknowledged_at IS NULL)", name="proven_steps_have_an_instant"
+            "(outcome IS NULL OR outcome = 'waived') = (acknowledged_at IS NULL)",
+            name="proven_steps_have_an_instant",
         ),
     )
 
@@ -195,7 +238,10 @@ class LastMessage(Base, table=True):
 
 
 class Refusal(Base, table=True):
-    """An answer that proves nothing: forged, foreign, incomplete. The DPO sees them."""
+    """Answers that prove nothing: forged, foreign, incomplete. The DPO sees them.
+
+    One row per sender, cause and hour, however many they are: who floods fills no table.
+    """
 
     id: UUID = Field(
         default_factory=new_id, primary_key=True, sa_column_kwargs=not_personal("opaque id")
@@ -210,3 +256,23 @@ class Refusal(Base, table=True):
         default=None, sa_type=BigInteger, sa_column_kwargs=not_personal("claimed place")
     )
     cause: str = Field(sa_column_kwargs=not_personal("slug, from a closed list"))
+    hour: datetime | None = Field(
+        default=None, sa_type=Instant, sa_column_kwargs=not_personal("the hour in which they came")
+    )
+    times: int = Field(
+        default=1,
+        sa_type=BigInteger,
+        sa_column_kwargs={**not_personal("how many there were"), "server_default": "1"},
+    )
+
+    __table_args__ = (
+        Index(
+            "uq_refusal_hour",
+            "hour",
+            "sender",
+            "cause",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("hour IS NOT NULL"),
+        ),
+    )
