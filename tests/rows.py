@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Float,
     FromClause,
@@ -203,6 +204,8 @@ def _values(one: Column[Any]) -> list[Any]:
     if isinstance(kind, DateTime):  # each with microseconds of its own
         start = datetime(2031, 1, 1, tzinfo=UTC)
         return [start + timedelta(microseconds=secrets.randbelow(10**14))]
+    if isinstance(kind, Date):
+        return [date(2031, 1, 1) + timedelta(days=secrets.randbelow(10_000))]
     if isinstance(kind, LargeBinary):
         return [_token(_LONG).encode()]
     if isinstance(kind, Boolean):
@@ -228,7 +231,8 @@ def _kind(one: Column[Any]) -> Any:
 
 def _is_text(one: Column[Any]) -> bool:
     return not isinstance(
-        _kind(one), ARRAY | JSONB | Uuid | DateTime | LargeBinary | Boolean | Integer | Numeric
+        _kind(one),
+        ARRAY | JSONB | Uuid | Date | DateTime | LargeBinary | Boolean | Integer | Numeric,
     )
 
 
