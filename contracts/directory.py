@@ -1,5 +1,6 @@
 """What `directory` tells: companies, who may act for them, and who belongs to which community."""
 
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -105,3 +106,13 @@ class MembershipEnded(Event, owner="directory", fact="membership_ended", subject
     person_id: PersonId
     company_id: UUID
     community_id: UUID
+
+
+class MembershipsTold(Event, owner="directory", fact="memberships_told", subject="service"):
+    """Whoever became a member or an animator before `until` has been told of: it is in the queues.
+
+    Who reads its own queue in order, and gets here, knows all of them.
+    """
+
+    service: Slug = "directory"
+    until: datetime

@@ -30,3 +30,10 @@ class AccountLocked(Event, owner="identity", fact="account_locked", subject="acc
     account_id: PersonId
     erasure_id: UUID
     requested_at: datetime
+
+
+class RolesChanged(Event, owner="identity", fact="roles_changed", subject="account_id"):
+    """The platform roles of an account were set; which ones stays in `identity`."""
+
+    account_id: PersonId
+    holds_role: bool

@@ -1,5 +1,7 @@
 """What `notifications` tells: who wants which newsletter."""
 
+from datetime import date
+from enum import StrEnum
 from uuid import UUID
 
 from contracts.base import Event, PersonId
@@ -17,3 +19,25 @@ class Unsubscribed(Event, owner="notifications", fact="unsubscribed", subject="p
 
     person_id: PersonId
     community_id: UUID
+
+
+class WarningOutcome(StrEnum):
+    """What became of a warning."""
+
+    SENT = "sent"
+    """A mail server has accepted it."""
+    UNDELIVERABLE = "undeliverable"
+    """There is no confirmed address, or its server refuses it for good."""
+    UNSENT = "unsent"
+    """No mail server took it for days; it has to be given again."""
+
+
+class RetentionWarningSettled(
+    Event, owner="notifications", fact="retention_warning_settled", subject="person_id"
+):
+    """What became of a warning that `privacy` asked for, and the last day that it names."""
+
+    person_id: PersonId
+    warning_id: UUID
+    outcome: WarningOutcome
+    kept_until: date

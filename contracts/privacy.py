@@ -210,3 +210,19 @@ class ConsentWithdrawn(Event, owner="privacy", fact="consent_withdrawn", subject
     consent_id: UUID
     purpose: ConsentPurpose
     withdrawn_at: datetime
+
+
+class RetentionWarningDue(
+    Event, owner="privacy", fact="retention_warning_due", subject="person_id"
+):
+    """Tell this person that their account will be deleted, with `notice_days` full days to act.
+
+    `kept_until` is the last day in Paris; a warning that goes late names a later one. A warning that
+    was given already is answered again.
+    """
+
+    warning_id: UUID
+    person_id: PersonId
+    rule: Slug
+    kept_until: date
+    notice_days: Annotated[int, Field(ge=1, le=366)]

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from chassis.service import Job, Runtime
-from services.directory.actions import people
+from services.directory.actions import communities, people
 
 
 async def sweep_photos(runtime: Runtime) -> None:
@@ -12,7 +12,14 @@ async def sweep_photos(runtime: Runtime) -> None:
         await people.sweep_photos(session, storage=runtime.storage)
 
 
+async def tell_memberships(runtime: Runtime) -> None:
+    """Privacy deletes nobody for belonging nowhere before it has heard this far."""
+    async with runtime.db.transaction() as session:
+        await communities.tell_memberships(session)
+
+
 JOBS = (
+    Job(name="tell_memberships", every=timedelta(minutes=5), run=tell_memberships),
     Job(
         name="sweep_photos",
         every=timedelta(seconds=30),

@@ -43,6 +43,12 @@ async def repeat_deletions(runtime: Runtime) -> None:
         await accounts.repeat_deletions(session)
 
 
+async def repeat_roles(runtime: Runtime) -> None:
+    """Nobody whose work is here is taken for somebody who never came."""
+    async with runtime.db.transaction() as session:
+        await accounts.repeat_roles(session)
+
+
 async def sweep(runtime: Runtime) -> None:
     """Forget what has had its time."""
     async with runtime.db.transaction() as session:
@@ -52,5 +58,6 @@ async def sweep(runtime: Runtime) -> None:
 JOBS = (
     Job(name="send_links", every=timedelta(seconds=2), run=send_links, bell=links.MAIL_BELL),
     Job(name="repeat_deletions", every=timedelta(seconds=2), run=repeat_deletions),
+    Job(name="repeat_roles", every=timedelta(hours=24), run=repeat_roles),
     Job(name="sweep", every=timedelta(minutes=5), run=sweep),
 )

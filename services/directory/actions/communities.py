@@ -1,15 +1,17 @@
 """Communities, the people who run them, and memberships."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from chassis import clock, outbox, subjects
 from chassis.errors import ForbiddenError, NotFoundError
+from chassis.tables import outbox as outbox_rows
 from contracts.directory import (
     AnimatorAppointed,
     AnimatorDismissed,
@@ -18,6 +20,7 @@ from contracts.directory import (
     MembershipGranted,
     MembershipRefused,
     MembershipRequested,
+    MembershipsTold,
 )
 from services.directory.errors import NotAttachedError, SlugTakenError
 from services.directory.models import (
@@ -34,6 +37,22 @@ from services.directory.models import (
 from services.directory.queries import communities as reads
 from services.directory.queries.viewers import Viewer
 from services.directory.schemas.communities import CommunityForm
+
+_LONGEST_TRANSACTION = timedelta(minutes=10)
+"""What is not committed by then never will be: requests, handlers and statements end before."""
+
+
+async def tell_memberships(session: AsyncSession) -> None:
+    """Say until when every new member and animator has been told of.
+
+    An event leaves the outbox once the broker has it in its queues; what is said now comes behind it.
+    """
+    joining = [event.routing_key() for event in (MembershipGranted, AnimatorAppointed)]
+    oldest = await session.scalar(
+        select(func.min(outbox_rows.c.created_at)).where(outbox_rows.c.routing_key.in_(joining))
+    )
+    settled = clock.now() - _LONGEST_TRANSACTION
+    outbox.publish(session, MembershipsTold(until=min(oldest, settled) if oldest else settled))
 
 
 async def open_community(session: AsyncSession, *, community_id: UUID, form: CommunityForm) -> None:

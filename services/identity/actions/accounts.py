@@ -13,7 +13,7 @@ from chassis import clock, outbox, subjects
 from chassis.auth import Role
 from chassis.errors import NotFoundError
 from chassis.ids import new_id
-from contracts.identity import AccountLocked, AccountOpened, AccountVerified
+from contracts.identity import AccountLocked, AccountOpened, AccountVerified, RolesChanged
 from services.identity import queries
 from services.identity.actions import links, sessions
 from services.identity.credentials import check_password, hash_password, password_matches
@@ -182,6 +182,14 @@ async def assign_roles(session: AsyncSession, *, email: str, roles: Sequence[Rol
     await session.execute(delete(RoleGrant).where(col(RoleGrant.account_id) == account.id))
     session.add_all(RoleGrant(account_id=account.id, role=role) for role in sorted(set(roles)))
     await sessions.end_all(session, account_id=account.id)
+    outbox.publish(session, RolesChanged(account_id=account.id, holds_role=bool(roles)))
+
+
+async def repeat_roles(session: AsyncSession) -> None:
+    """Tell again who holds a role: also of those whose role was granted by other means than ours."""
+    holders = await session.scalars(select(col(RoleGrant.account_id)).distinct())
+    for account_id in holders:
+        outbox.publish(session, RolesChanged(account_id=account_id, holds_role=True))
 
 
 async def sweep(session: AsyncSession) -> None:

@@ -1,0 +1,1 @@
+"""What a lawyer reviews: numbers and sentences with their source, read from the files of this folder."""
