@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey
 from deploy.local.layout import SERVICES, Layout
 
 CLIENTS = {
-    "privacy": ["identity:addresses", "subjects:read"],
+    "privacy": ["identity:addresses", "identity:lookup", "subjects:read"],
     "notifications": ["identity:addresses"],
 }
 """Services that read from another one, and the scopes that their tokens may have."""

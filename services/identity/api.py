@@ -32,6 +32,8 @@ from services.identity.errors import (
 )
 from services.identity.models import Session
 from services.identity.schemas import (
+    AccountFound,
+    AccountLookup,
     Address,
     AddressRequest,
     ClientToken,
@@ -301,3 +303,12 @@ async def configuration(request: Request) -> dict[str, Any]:
 async def addresses(body: AddressRequest, session: SessionDep) -> list[Address]:
     """Addresses for a mail that is being sent now; the caller must not keep them."""
     return await queries.addresses(session, account_ids=body.account_ids)
+
+
+@internal_router.post(
+    "/accounts/by-address", dependencies=[Depends(require_scope("identity:lookup"))]
+)
+async def account_of_address(body: AccountLookup, session: SessionDep) -> AccountFound:
+    """Whose account an address is, for a rights request whose author controls that address."""
+    found = await queries.account_by_email(session, email=body.email)
+    return AccountFound(account_id=found.id if found else None)

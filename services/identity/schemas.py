@@ -137,6 +137,18 @@ class AddressRequest(Input):
     account_ids: Annotated[list[UUID], Field(min_length=1, max_length=500)]
 
 
+class AccountLookup(Input):
+    """An address whose owner has just proven to control it."""
+
+    email: Email
+
+
+class AccountFound(Output):
+    """The account of that address, if there is one."""
+
+    account_id: UUID | None
+
+
 class Address(Output):
     """The address of one account."""
 

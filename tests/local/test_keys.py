@@ -8,7 +8,7 @@ from pathlib import Path
 from joserfc import jws
 from joserfc.jwk import ECKey, KeySet
 
-from deploy.local.keys import make_secrets
+from deploy.local.keys import CLIENTS, make_secrets
 from deploy.local.layout import SERVICES, Layout
 
 
@@ -50,7 +50,7 @@ def test_identity_knows_the_clients_by_hash_only(tmp_path: Path) -> None:
         secret = (layout.secrets / name / "client_secret").read_text()
         assert client == {
             "secret_sha256": hashlib.sha256(secret.encode()).hexdigest(),
-            "scopes": ["identity:addresses"],
+            "scopes": CLIENTS[name],
         }
 
 
