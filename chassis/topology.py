@@ -154,6 +154,26 @@ async def apply(management_url: str, wanted: Mapping[str, Any]) -> None:
         await _done(await client.post("/api/definitions", json=dict(wanted)))
 
 
+async def settle_partner(management_url: str, wanted: Mapping[str, Any]) -> None:
+    """Make a partner's place, or mend it: from now on its password is the one of `wanted`.
+
+    Connections that came with an earlier password end. A policy that is there stays as operators
+    left it. Can be repeated. Raises `TopologyError` with the broker's reason.
+    """
+    (user,), (policy,) = wanted["users"], wanted["policies"]
+    async with _management(management_url) as client:
+        path = f"/api/policies/{_escape(policy['vhost'])}/{_escape(policy['name'])}"
+        kept = (await client.get(path)).is_success
+    await apply(management_url, {**wanted, "policies": []} if kept else wanted)
+    async with _management(management_url) as client:
+        await _done(
+            await client.delete(
+                f"/api/connections/username/{_escape(user['name'])}",
+                headers={"X-Reason": "another password"},
+            )
+        )
+
+
 async def remove_partner(management_url: str, *, vhost: str, name: str, prefix: str = "") -> None:
     """Take a partner's user, queue and policy away; what is gone already is no error."""
     async with _management(management_url) as client:

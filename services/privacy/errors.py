@@ -17,6 +17,20 @@ class ParticipantExistsError(ConflictError):
     title = "Ce système est déjà enregistré"
 
 
+class ParticipantLeftError(ConflictError):
+    """It was removed; it can be registered again by the organisation that it belonged to."""
+
+    slug = "participant-left"
+    title = "Ce système a été retiré"
+
+
+class ServiceParticipantError(ConflictError):
+    """The platform's own services take part for good; their keys and passwords are deployed."""
+
+    slug = "participant-is-a-service"
+    title = "Ce système est un service de la plateforme"
+
+
 class NotYetProvenError(ProblemError):
     """The certificate does not exist while one participant has not proven its part."""
 
@@ -26,7 +40,7 @@ class NotYetProvenError(ProblemError):
 
 
 class BrokerRefusedError(ProblemError):
-    """The broker's administration did not do what was asked; nothing was registered."""
+    """The broker's administration did not do what was asked; nothing was written down."""
 
     slug = "broker-unavailable"
     status = HTTPStatus.BAD_GATEWAY
@@ -81,3 +95,17 @@ class AccountConsentError(ConflictError):
 
     slug = "delete-the-account"
     title = "Ce consentement se retire en supprimant le compte"
+
+
+class ExportRunningError(TooManyRequestsError):
+    """One export of a person is made at a time; `retry_after` is in seconds."""
+
+    slug = "export-running"
+    title = "Une copie de vos données est déjà en préparation"
+
+
+class TooManyExportsError(TooManyRequestsError):
+    """Three exports in a day; `retry_after` is in seconds."""
+
+    slug = "too-many-exports"
+    title = "Trois copies de vos données ont déjà été demandées en un jour"

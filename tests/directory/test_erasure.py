@@ -140,7 +140,7 @@ def _untouched(
         gained = after[name] - kept
         if name in ("company", "attachment"):  # handed over: one new owner, one promotion
             assert all(shared in row for row in [*lost, *gained])
-        elif name in ("membership", "operator_action"):  # done by the person: detached, the rest as it was
+        elif name in ("membership", "operator_action"):  # by the person: detached, else as before
             assert not lost
             assert len(gained) == 1
         else:

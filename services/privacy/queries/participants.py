@@ -3,12 +3,13 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from services.privacy.models import Manifest, Participant
+from services.privacy.models import Manifest, Participant, Step
+from services.privacy.schemas.participants import ParticipantKind, ParticipantView
 
 
 async def active_participants(session: AsyncSession) -> list[str]:
@@ -19,12 +20,32 @@ async def active_participants(session: AsyncSession) -> list[str]:
     return list(found)
 
 
-async def participants(session: AsyncSession) -> Sequence[Participant]:
-    """Every participant, services first."""
-    found = await session.scalars(
-        select(Participant).order_by(col(Participant.kind).desc(), col(Participant.name))
+async def participants(
+    session: AsyncSession, *, name: str | None = None
+) -> Sequence[ParticipantView]:
+    """Every participant, or the one of that name, services first, with what it still owes."""
+    owes = (
+        select(func.count())
+        .where(col(Step.participant) == col(Participant.name), col(Step.outcome).is_(None))
+        .scalar_subquery()
     )
-    return found.all()
+    statement = select(Participant, owes).order_by(
+        col(Participant.kind).desc(), col(Participant.name)
+    )
+    if name is not None:
+        statement = statement.where(col(Participant.name) == name)
+    return [
+        ParticipantView(
+            name=found.name,
+            kind=ParticipantKind(found.kind),
+            active=found.active,
+            contact=found.contact,
+            deadline_days=found.deadline_days,
+            registered_at=found.registered_at,
+            open_steps=open_steps,
+        )
+        for found, open_steps in await session.execute(statement)
+    ]
 
 
 async def current_manifests(session: AsyncSession) -> dict[str, Manifest]:

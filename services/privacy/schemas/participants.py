@@ -47,8 +47,12 @@ class ParticipantView(Output):
     name: str
     kind: ParticipantKind
     active: bool
+    """Takes part in the next broadcasts; a partner that was removed does not."""
+    contact: str | None
     deadline_days: int
     registered_at: AwareDatetime
+    open_steps: int
+    """Erasures that it has not answered; those of a removed partner are for the DPO to waive."""
 
 
 class _Hold(BaseModel):
