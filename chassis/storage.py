@@ -4,7 +4,9 @@ A file belongs to a row: the row exists, as pending, before the upload, and the 
 the transaction that forgets the row commits. Every operation may be repeated.
 """
 
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO, Any
 from urllib.parse import unquote, urlparse
 
 import obstore
@@ -35,6 +37,19 @@ class Storage:
             return None
         return bytes(await found.bytes_async())
 
+    async def put_file(self, key: str, content: IO[bytes]) -> None:
+        """Store what a file holds from its beginning, in parts when it is large."""
+        content.seek(0)
+        await obstore.put_async(self._store, key, content)
+
+    async def stream(self, key: str) -> AsyncIterator[bytes] | None:
+        """The content of a file in parts of about a megabyte, or None when there is none."""
+        try:
+            found = await obstore.get_async(self._store, key)
+        except (NotFoundError, FileNotFoundError):
+            return None
+        return _parts(found)
+
     async def delete(self, *keys: str) -> None:
         """Delete files; those that are gone already are no error."""
         for key in keys:
@@ -42,3 +57,8 @@ class Storage:
                 await obstore.delete_async(self._store, key)
             except (NotFoundError, FileNotFoundError):
                 continue
+
+
+async def _parts(found: Any) -> AsyncIterator[bytes]:
+    async for part in found.stream(min_chunk_size=1 << 20):
+        yield bytes(part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -68,7 +69,13 @@ def service_environment(
         "CCIB_MAIL_FROM": MAIL_FROM,
         "CCIB_RUN_WORKER": "true",
         "CCIB_LOG_FORMAT": "json",
+        **({"CCIB_SERVICE_URLS": _service_urls(ports)} if service == "privacy" else {}),
     }
+
+
+def _service_urls(ports: Ports) -> str:
+    """Where privacy asks what is held about somebody."""
+    return json.dumps({service: ports.url(service) for service in ports.services})
 
 
 def broker_environment(service: str, *, servers: Servers, secret: str) -> dict[str, str]:

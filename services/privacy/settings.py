@@ -15,6 +15,9 @@ class Settings(CommonSettings):
     mail_from: str
     broker_admin_url: str
     """`http://user:password@host:port/vhost` of RabbitMQ's management API, to admit partners."""
+    service_urls: dict[str, str] = Field(default_factory=dict)
+    """Where each service answers inside the platform, as JSON: to collect what it holds about a
+    person. One that is not named here is told to be missing."""
     backup_days: int = Field(default=35, ge=0)
     """How long backups of the databases live; told in every certificate."""
     log_days: int = Field(default=180, ge=0)

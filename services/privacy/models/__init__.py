@@ -14,8 +14,16 @@ from services.privacy.models.erasures import (
     Step,
 )
 from services.privacy.models.escalations import LEVELS, Escalation, EscalationMail
+from services.privacy.models.exports import (
+    EXPORT_KEPT,
+    EXPORT_PATIENCE,
+    EXPORTS_PER_DAY,
+    Export,
+    ExportState,
+)
 from services.privacy.models.notices import Consent, Means, Notice
 from services.privacy.models.participants import Manifest, Participant
+from services.privacy.models.retention import MembershipsHeard, Retention, RetentionRun
 from services.privacy.models.rights import (
     RightsContact,
     RightsEvent,
@@ -25,6 +33,9 @@ from services.privacy.models.rights import (
 from services.privacy.models.waivers import Waiver
 
 __all__ = [
+    "EXPORTS_PER_DAY",
+    "EXPORT_KEPT",
+    "EXPORT_PATIENCE",
     "LAST_MESSAGE",
     "LEVELS",
     "METADATA",
@@ -36,12 +47,17 @@ __all__ = [
     "ErasureAlias",
     "Escalation",
     "EscalationMail",
+    "Export",
+    "ExportState",
     "LastMessage",
     "Manifest",
     "Means",
+    "MembershipsHeard",
     "Notice",
     "Participant",
     "Refusal",
+    "Retention",
+    "RetentionRun",
     "RightsContact",
     "RightsEvent",
     "RightsMail",
