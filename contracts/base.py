@@ -8,7 +8,8 @@ that a producer may add some; removing or narrowing one is a new version, hence 
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,6 +54,11 @@ class Event(BaseModel):
 
     `owner`: the service that alone may publish it. `fact`: past tense for a fact, imperative for a
     command. `subject`: the field whose value is the CloudEvent's subject and the key of ordering.
+
+    A fact names one person at most, in a field of its own (`PersonId` or `PersonId | None`), and an
+    answer names nobody; another class is refused. The fence drops a message whole when somebody in
+    it was erased: with two people in one fact it would take the living one's news away, and with
+    people inside lists or parts it would not see them, so that a late fact could bring them back.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -74,6 +80,16 @@ class Event(BaseModel):
         cls.subject_field = subject
         if subject not in cls.model_fields:
             raise TypeError(f"{cls.__name__}: its subject {subject!r} is not one of its fields")
+        seen = cls.person_fields()
+        hidden = [
+            name
+            for name, field in cls.model_fields.items()
+            if name not in seen and _mentions_a_person(field.annotation)
+        ]
+        if kind is Kind.FACT and (hidden or len(seen) > 1):
+            raise TypeError(f"{cls.__name__}: a fact names one person at most, in one plain field")
+        if kind is Kind.ANSWER and (hidden or seen):
+            raise TypeError(f"{cls.__name__}: an answer is about erased people, and names none")
 
     @property
     def subject(self) -> str:
@@ -94,11 +110,12 @@ class Event(BaseModel):
 
     @classmethod
     def person_fields(cls) -> tuple[str, ...]:
-        """The fields that name a natural person; the fence looks at these."""
+        """The fields that name a natural person, or nobody; the fence looks at these."""
         return tuple(
             name
             for name, field in cls.model_fields.items()
             if any(isinstance(mark, _Person) for mark in field.metadata)
+            or _is_person_or_none(field.annotation)
         )
 
     def people(self) -> Iterator[UUID]:
@@ -107,6 +124,26 @@ class Event(BaseModel):
             value = getattr(self, name)
             if value is not None:
                 yield value
+
+
+def _is_person(annotation: Any) -> bool:
+    return any(isinstance(mark, _Person) for mark in getattr(annotation, "__metadata__", ()))
+
+
+def _is_person_or_none(annotation: Any) -> bool:
+    choices = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+    return [_is_person(one) for one in choices if one is not NoneType] == [True]
+
+
+def _mentions_a_person(annotation: Any) -> bool:
+    """Whether a person is named anywhere inside: in a choice, a collection, or a part."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return any(
+            any(isinstance(mark, _Person) for mark in field.metadata)
+            or _mentions_a_person(field.annotation)
+            for field in annotation.model_fields.values()
+        )
+    return _is_person(annotation) or any(map(_mentions_a_person, get_args(annotation)))
 
 
 class Envelope(BaseModel):

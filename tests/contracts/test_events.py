@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 
 from chassis.catalogue import Personal
-from contracts.__main__ import main, schema_of
+from contracts.__main__ import main
 from contracts.base import Event
 from contracts.directory import MembershipGranted
 from contracts.privacy import Erase, ManifestAnnounced
-from contracts.registry import all_events
+from contracts.registry import all_events, schema_of
 
 SERVICES = sorted(path.parent.name for path in Path("services").glob("*/models.py"))
 EVENTS = list(all_events().values())
