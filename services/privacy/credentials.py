@@ -110,18 +110,18 @@ class Sealer:
         self.size += len(content)
         self._waiting += content
         while len(self._waiting) > _CHUNK:
-            self._close(bytes(self._waiting[:_CHUNK]), last=False)
+            self._close_piece(bytes(self._waiting[:_CHUNK]), last=False)
             del self._waiting[:_CHUNK]
         return len(content)
 
     def flush(self) -> None:
         """Nothing can leave before its piece is full."""
 
-    def finish(self) -> None:
-        """Close the last piece."""
-        self._close(bytes(self._waiting), last=True)
+    def close(self) -> None:
+        """Close the last piece; without it nothing can be opened."""
+        self._close_piece(bytes(self._waiting), last=True)
 
-    def _close(self, piece: bytes, *, last: bool) -> None:
+    def _close_piece(self, piece: bytes, *, last: bool) -> None:
         nonce = _nonce(self._pieces, last=last)
         self._target.write(self._cipher.encrypt(nonce, piece, self._context))
         self._pieces += 1
