@@ -21,8 +21,8 @@ from contracts.directory import (
     MembershipRefused,
     MembershipRequested,
 )
-from contracts.privacy import NoticePublished
-from services.notifications.actions import memberships, notices
+from contracts.privacy import NoticePublished, RetentionWarningDue
+from services.notifications.actions import memberships, notices, warnings
 
 
 async def community_opened(session: AsyncSession, event: CommunityOpened, _: Delivery) -> None:
@@ -112,6 +112,18 @@ async def notice_published(session: AsyncSession, event: NoticePublished, _: Del
     )
 
 
+async def retention_warning_due(
+    session: AsyncSession, event: RetentionWarningDue, _: Delivery
+) -> None:
+    await warnings.warn(
+        session,
+        warning_id=event.warning_id,
+        person_id=event.person_id,
+        until=event.kept_until,
+        notice_days=event.notice_days,
+    )
+
+
 HANDLERS: Mapping[type[Event], Handler[Any]] = {
     CommunityOpened: community_opened,
     AnimatorAppointed: animator_appointed,
@@ -124,4 +136,5 @@ HANDLERS: Mapping[type[Event], Handler[Any]] = {
     ConsultationClosed: consultation_closed,
     ConsultationCancelled: consultation_cancelled,
     NoticePublished: notice_published,
+    RetentionWarningDue: retention_warning_due,
 }

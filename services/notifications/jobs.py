@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -14,9 +14,9 @@ from chassis.errors import UnavailableError
 from chassis.mail import MailNotSentError, MailRefusedError
 from chassis.service import Job, Runtime
 from services.notifications import queries
-from services.notifications.actions import notices
+from services.notifications.actions import notices, warnings
 from services.notifications.credentials import unsubscribe_token
-from services.notifications.messages import mail_of, unsubscribe_headers
+from services.notifications.messages import day_of, mail_of, unsubscribe_headers
 from services.notifications.models import Kind
 from services.notifications.queries import Claimed
 
@@ -71,26 +71,29 @@ async def _send(runtime: Runtime, delivery_id: UUID, address: str | None) -> boo
         claimed = await queries.claim_delivery(session, delivery_id=delivery_id)
         if claimed is None:
             return False
-        delivery = claimed.delivery
-        if address is None:  # the account was closed, and the erasure is on its way here
-            delivery.fail()
-            return True
+        delivery, now = claimed.delivery, clock.now()
+        taken, possible = True, address is not None
         try:
-            await _hand_over(runtime, claimed, address)
+            if address is None:  # not confirmed, or closed, and the erasure is on its way here
+                delivery.fail()
+            else:
+                await _hand_over(runtime, claimed, address, now=now)
+                delivery.sent(now)
         except MailRefusedError:
             delivery.fail()
+            possible = False
         except MailNotSentError:
-            delivery.try_later(clock.now())
-            return False
+            delivery.try_later(now)
+            taken = False
         except Exception as error:  # one that cannot be written holds up no other
             log.error("mail_not_written", delivery_id=str(delivery_id), exc_info=error)
-            delivery.try_later(clock.now())
-        else:
-            delivery.sent(clock.now())
-        return True
+            delivery.try_later(now)
+        if claimed.warning is not None:
+            warnings.settle(session, claimed.warning, delivery, possible=possible, on=day_of(now))
+        return taken
 
 
-async def _hand_over(runtime: Runtime, claimed: Claimed, address: str) -> None:
+async def _hand_over(runtime: Runtime, claimed: Claimed, address: str, *, now: datetime) -> None:
     delivery, settings = claimed.delivery, runtime.settings
     headers = {"Auto-Submitted": "auto-generated"}
     token = None
@@ -107,6 +110,7 @@ async def _hand_over(runtime: Runtime, claimed: Claimed, address: str) -> None:
         closes_at=claimed.closes_at,
         in_force_from=claimed.in_force_from,
         token=token,
+        kept_until=claimed.warning.ends(sent_on=day_of(now)) if claimed.warning else None,
     )
     await mail.send(
         smtp_url=settings.smtp_url,
@@ -123,6 +127,7 @@ async def sweep(runtime: Runtime) -> None:
     """Forget what has had its time."""
     async with runtime.db.transaction() as session:
         await notices.sweep(session)
+        await warnings.sweep(session)
 
 
 JOBS = (

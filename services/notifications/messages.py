@@ -1,6 +1,6 @@
 """What notifications writes, in French: lines on the site, and mails from `templates/`."""
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -46,6 +46,10 @@ def line_of(kind: Kind, *, slug: str | None, target_id: UUID) -> Line:
             return Line(f"Une consultation est ouverte dans {community}", _consultation(target_id))
         case Kind.NOTICE_PUBLISHED:
             return Line("La notice sur vos données personnelles a changé", "/donnees-personnelles")
+        case Kind.RETENTION_WARNING:
+            return Line(
+                "Votre compte sera supprimé si vous ne rejoignez aucune communauté", "/mon-compte"
+            )
 
 
 def mail_of(
@@ -57,6 +61,7 @@ def mail_of(
     closes_at: datetime | None,
     in_force_from: datetime | None,
     token: str | None,
+    kept_until: date | None = None,
 ) -> Mail:
     """The mail about the same; `token` makes the link that ends the newsletter, if there is one."""
     line = line_of(kind, slug=slug, target_id=target_id)
@@ -67,6 +72,7 @@ def mail_of(
         public_url=public_url,
         closes_at=closes_at,
         in_force_from=in_force_from,
+        kept_until=kept_until,
         unsubscribe=f"{public_url}/desabonnement?token={token}" if token else None,
     )
     subject, _, text = written.partition("\n")
@@ -90,9 +96,14 @@ def _consultation(consultation_id: UUID) -> str:
     return f"/consultations/{consultation_id}"
 
 
-def _day(instant: datetime) -> str:
-    local = instant.astimezone(_PARIS)
-    return f"{'1er' if local.day == 1 else local.day} {_MONTHS[local.month - 1]} {local.year}"
+def day_of(instant: datetime) -> date:
+    """The calendar day in Paris."""
+    return instant.astimezone(_PARIS).date()
+
+
+def _day(when: date) -> str:
+    day = day_of(when) if isinstance(when, datetime) else when
+    return f"{'1er' if day.day == 1 else day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
 def _moment(instant: datetime) -> str:

@@ -1,6 +1,6 @@
 """The nouns of notifications: who belongs where, who wants mail, what is told to whom."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any, ClassVar
@@ -39,6 +39,8 @@ class Kind(StrEnum):
     CONSULTATION_PUBLISHED = "consultation_published"
     NOTICE_PUBLISHED = "notice_published"
     """A new version of the data-protection notice (N8.2)."""
+    RETENTION_WARNING = "retention_warning"
+    """The account will be deleted unless its owner joins a community (N3.1)."""
 
 
 class Choice(StrEnum):
@@ -88,6 +90,31 @@ class NoticeVersion(Base, table=True):
     in_force_from: datetime = Field(
         sa_type=Instant, sa_column_kwargs=not_personal("when a version comes into force")
     )
+
+
+class RetentionWarning(Base, table=True):
+    """What privacy wants somebody to know: until when their account is kept (N3.1)."""
+
+    __tablename__ = "retention_warning"
+
+    id: UUID = Field(primary_key=True, sa_column_kwargs=not_personal("opaque id of a warning"))
+    person_id: UUID = Field(
+        foreign_key="data_subject.live_id",
+        index=True,
+        sa_column_kwargs=subject(
+            Fate.DELETE, "Prévenir avant de supprimer un compte", basis=Basis.LEGAL_OBLIGATION
+        ),
+    )
+    until: date = Field(
+        sa_column_kwargs=personal(Category.CONTENT, "Dernier jour de conservation annoncé")
+    )
+    notice_days: int = Field(
+        sa_column_kwargs=not_personal("full days between the mail and that day")
+    )
+
+    def ends(self, *, sent_on: date) -> date:
+        """The last day that a mail of that day names."""
+        return max(self.until, sent_on + timedelta(days=self.notice_days))
 
 
 class Animator(Base, table=True):

@@ -20,6 +20,7 @@ from services.notifications.models import (
     Membership,
     Notice,
     NoticeVersion,
+    RetentionWarning,
     Subscription,
 )
 from services.notifications.schemas import SubscriptionView
@@ -108,6 +109,7 @@ class Claimed(NamedTuple):
     slug: str | None
     closes_at: datetime | None
     in_force_from: datetime | None
+    warning: RetentionWarning | None
 
 
 async def claim_delivery(session: AsyncSession, *, delivery_id: UUID) -> Claimed | None:
@@ -119,10 +121,12 @@ async def claim_delivery(session: AsyncSession, *, delivery_id: UUID) -> Claimed
                 col(Community.slug),
                 col(Consultation.closes_at),
                 col(NoticeVersion.in_force_from),
+                RetentionWarning,
             )
             .outerjoin(Community, col(Community.id) == col(Delivery.community_id))
             .outerjoin(Consultation, col(Consultation.id) == col(Delivery.target_id))
             .outerjoin(NoticeVersion, col(NoticeVersion.id) == col(Delivery.target_id))
+            .outerjoin(RetentionWarning, col(RetentionWarning.id) == col(Delivery.target_id))
             .where(col(Delivery.id) == delivery_id, col(Delivery.state) == DeliveryState.DUE)
             .with_for_update(of=Delivery, skip_locked=True)
         )

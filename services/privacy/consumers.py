@@ -6,14 +6,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.inbox import Delivery, Handler
 from contracts.base import Event
-from contracts.identity import AccountLocked, AccountOpened
+from contracts.directory import AnimatorAppointed, MembershipGranted, MembershipsTold
+from contracts.identity import AccountLocked, AccountOpened, RolesChanged
+from contracts.notifications import RetentionWarningSettled
 from contracts.privacy import (
     ErasureAcknowledged,
     ManifestAnnounced,
     PartnerAcknowledged,
     Reason,
 )
-from services.privacy.actions import answers, broadcasts, notices
+from services.privacy.actions import answers, broadcasts, notices, retention
 
 
 async def on_account_opened(session: AsyncSession, event: AccountOpened, _: Delivery) -> None:
@@ -23,6 +25,37 @@ async def on_account_opened(session: AsyncSession, event: AccountOpened, _: Deli
         person_id=event.account_id,
         notice_version=event.notice_version,
         given_at=event.opened_at,
+    )
+    await retention.open_account(session, person_id=event.account_id, opened_at=event.opened_at)
+
+
+async def on_membership(
+    session: AsyncSession, event: MembershipGranted | AnimatorAppointed, _: Delivery
+) -> None:
+    """Somebody belongs somewhere."""
+    await retention.join(session, person_id=event.person_id)
+
+
+async def on_roles_changed(session: AsyncSession, event: RolesChanged, _: Delivery) -> None:
+    """Somebody works here, or does no longer."""
+    await retention.set_role(session, person_id=event.account_id, holds_role=event.holds_role)
+
+
+async def on_memberships_told(session: AsyncSession, event: MembershipsTold, _: Delivery) -> None:
+    """The directory says how far it has told."""
+    await retention.hear_memberships(session, service=event.service, until=event.until)
+
+
+async def on_warning_settled(
+    session: AsyncSession, event: RetentionWarningSettled, _: Delivery
+) -> None:
+    """A warning has gone, or could not."""
+    await retention.settle_warning(
+        session,
+        person_id=event.person_id,
+        warning_id=event.warning_id,
+        outcome=event.outcome,
+        kept_until=event.kept_until,
     )
 
 
@@ -59,6 +92,11 @@ async def on_partner_acknowledged(
 HANDLERS: dict[type[Event], Handler[Any]] = {
     AccountOpened: on_account_opened,
     AccountLocked: on_account_locked,
+    RolesChanged: on_roles_changed,
+    MembershipGranted: on_membership,
+    AnimatorAppointed: on_membership,
+    MembershipsTold: on_memberships_told,
+    RetentionWarningSettled: on_warning_settled,
 }
 
 ANSWERS: dict[type[Event], Handler[Any]] = {

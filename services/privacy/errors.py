@@ -109,3 +109,46 @@ class TooManyExportsError(TooManyRequestsError):
 
     slug = "too-many-exports"
     title = "Trois copies de vos données ont déjà été demandées en un jour"
+
+
+class StepEndedError(ConflictError):
+    """The step is proven, or was waived otherwise; nothing was changed."""
+
+    slug = "step-ended"
+    title = "Cette étape est déjà terminée"
+
+
+class ParticipantTakesPartError(ConflictError):
+    """All steps of a participant are waived only once it was removed."""
+
+    slug = "participant-takes-part"
+    title = "Ce système participe encore aux effacements"
+
+
+class NotAcceptableError(ProblemError):
+    """None of the formats that the caller accepts is offered."""
+
+    slug = "not-acceptable"
+    status = HTTPStatus.NOT_ACCEPTABLE
+    title = "Aucun des formats acceptés n'est proposé"
+
+
+class RetentionInTheFutureError(InvalidInputError):
+    """A run goes by a day that has begun, here and for the directory; plans may look ahead."""
+
+    slug = "retention-in-the-future"
+    title = "Une passe réelle ne peut pas anticiper"
+
+
+class RetentionRunOpenError(ConflictError):
+    """A rule has one run at a time."""
+
+    slug = "retention-run-open"
+    title = "Une passe de cette règle est suspendue ou en cours"
+
+
+class RetentionRunNotHeldError(ConflictError):
+    """Only a run that the breaker holds can be confirmed."""
+
+    slug = "retention-run-not-held"
+    title = "Cette passe n'attend pas de confirmation"

@@ -11,6 +11,7 @@ from sqlmodel import col
 from chassis import subjects
 from services.notifications.actions.notices import NO_ID, Readers, settle_request, tell
 from services.notifications.actions.subscriptions import choose, unsubscribe
+from services.notifications.actions.warnings import withdraw
 from services.notifications.models import (
     Animator,
     Choice,
@@ -72,6 +73,7 @@ async def grant_membership(
     Whoever is a member already, for another company, has made a choice: it stays.
     """
     await subjects.ensure(session, person_id)
+    await withdraw(session, person_id=person_id)
     first = not await _is_member(session, person_id=person_id, community_id=community_id)
     await session.execute(
         insert(Membership)

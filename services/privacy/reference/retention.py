@@ -42,7 +42,9 @@ class Rule(BaseModel):
     def _notices_fall_into_the_period(self) -> Self:
         days = self.notices_days
         if list(days) != sorted(set(days), reverse=True) or days[-1] < 1:
-            raise ValueError("notices_days: each warning later than the one before, none on the day")
+            raise ValueError(
+                "notices_days: each warning later than the one before, none on the day"
+            )
         if days[0] > 28 * self.months:
             raise ValueError("notices_days: the first warning must fall into the period")
         return self
