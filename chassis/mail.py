@@ -54,9 +54,8 @@ async def send(
         message[name] = value
     message.set_content(text)
     for name, content in (attachments or {}).items():
-        message.add_attachment(
-            content, maintype="application", subtype="octet-stream", filename=name
-        )
+        subtype = "pdf" if name.endswith(".pdf") else "octet-stream"
+        message.add_attachment(content, maintype="application", subtype=subtype, filename=name)
     server = urlparse(smtp_url)
     try:
         await aiosmtplib.send(

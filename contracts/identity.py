@@ -1,5 +1,6 @@
 """What `identity` tells: accounts come, are confirmed, and ask to be forgotten."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -30,6 +31,10 @@ class AccountLocked(Event, owner="identity", fact="account_locked", subject="acc
     account_id: PersonId
     erasure_id: UUID
     requested_at: datetime
+
+    def people(self) -> Iterator[UUID]:
+        """Nobody: a wish of somebody who was erased meanwhile must be heard, and be told that it is done."""
+        return iter(())
 
 
 class RolesChanged(Event, owner="identity", fact="roles_changed", subject="account_id"):

@@ -250,6 +250,7 @@ async def standing(
             "trust_dir": layout.trust,
             "run_worker": worker,
             "smtp_url": smtp_url,
+            "dpo_address": "dpo@ccibusiness.example",
             "mail_from": "CCI Business <ne-pas-repondre@ccibusiness.example>",
             "broker_admin_url": f"{servers.management_url.rstrip('/')}/{name}",
             **more,

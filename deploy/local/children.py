@@ -15,6 +15,7 @@ from deploy.local.layout import Layout
 from deploy.local.provision import VHOST, amqp_url
 from deploy.local.supervisor import Child
 
+DPO_ADDRESS = "dpo@ccibusiness.example"
 MAIL_FROM = "CCI Business <ne-pas-repondre@ccibusiness.example>"
 
 # Ours alone: administrators' passwords, and what the seed is told.
@@ -67,6 +68,7 @@ def service_environment(
         "CCIB_TRUST_DIR": str(layout.trust),
         "CCIB_SMTP_URL": f"smtp://127.0.0.1:{ports.smtp}",
         "CCIB_MAIL_FROM": MAIL_FROM,
+        "CCIB_DPO_ADDRESS": DPO_ADDRESS,
         "CCIB_RUN_WORKER": "true",
         "CCIB_LOG_FORMAT": "json",
         **({"CCIB_SERVICE_URLS": _service_urls(ports)} if service == "privacy" else {}),

@@ -13,6 +13,8 @@ class Settings(CommonSettings):
 
     smtp_url: str
     mail_from: str
+    dpo_address: str
+    """Functional address of the data protection officer; hears of steps that stay open."""
     broker_admin_url: str
     """`http://user:password@host:port/vhost` of RabbitMQ's management API, to admit partners."""
     service_urls: dict[str, str] = Field(default_factory=dict)

@@ -4,13 +4,14 @@ A bad answer raises nothing: it is recorded as a refusal, the step stays open an
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
 from pydantic import ValidationError
-from sqlalchemy import String, bindparam, select, text
+from sqlalchemy import String, bindparam, delete, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
@@ -19,6 +20,7 @@ from sqlmodel import col
 from chassis import clock
 from chassis.db import wake
 from chassis.evidence import SignatureError, digest, import_key, verify
+from chassis.ids import new_id
 from contracts.privacy import (
     ErasureAcknowledged,
     ManifestAnnounced,
@@ -29,9 +31,11 @@ from contracts.privacy import (
 )
 from services.privacy.models import (
     Broadcast,
+    Erasure,
     Manifest,
     Participant,
     Refusal,
+    Step,
 )
 from services.privacy.schemas.participants import DeclaredManifest, ParticipantKind
 
@@ -39,7 +43,12 @@ log = structlog.get_logger()
 
 COMPLETION_BELL = "completion"
 
+REFUSALS_KEPT_FOR = timedelta(days=365)
+
 refusals = Counter("erasure_answers_refused", "Answers that proved nothing", ["cause"])
+uncalled = Counter(
+    "erasure_answers_uncalled", "Answers of participants who came after the broadcast"
+)
 
 
 class _RefusedError(Exception):
@@ -98,7 +107,7 @@ async def acknowledge(
             _complete(evidence, manifest.manifest)
         await _close(
             session,
-            participant=participant.name,
+            participant=participant,
             position=answer.position,
             manifest_hash=answer.manifest_hash,
             subjects=[
@@ -132,7 +141,7 @@ async def acknowledge_as_partner(
             raise _RefusedError("outcome-not-its-own")
         await _close(
             session,
-            participant=participant.name,
+            participant=participant,
             position=answer.position,
             manifest_hash=None,
             subjects=[(subject.erasure_id, subject.outcome, None) for subject in answer.subjects],
@@ -203,7 +212,7 @@ def _outcome(tables: Any) -> Outcome:
 _CLOSE = text(
     """
     UPDATE step
-    SET outcome = coalesce(step.outcome, answer.outcome),
+    SET outcome = coalesce(nullif(step.outcome, 'waived'), answer.outcome),
         tables = coalesce(step.tables, answer.tables),
         manifest_hash = coalesce(step.manifest_hash, :manifest_hash),
         acknowledged_at = coalesce(step.acknowledged_at, :now)
@@ -223,12 +232,15 @@ _CLOSE = text(
 async def _close(
     session: AsyncSession,
     *,
-    participant: str,
+    participant: Participant,
     position: int,
     manifest_hash: str | None,
     subjects: Sequence[tuple[UUID, Outcome, dict[str, Any] | None]],
 ) -> None:
-    """Record the first proof of each step; a second one changes nothing. All of it, or none."""
+    """Record the first proof of each step; a second one changes nothing. All of it, or none.
+
+    A proof counts more than a waiver, and takes its place.
+    """
     ids = [erasure_id for erasure_id, _, _ in subjects]
     if len(set(ids)) != len(ids):
         raise _RefusedError("somebody-twice")
@@ -239,20 +251,69 @@ async def _close(
                 "ids": ids,
                 "outcomes": [outcome.value for _, outcome, _ in subjects],
                 "tables": [tables for _, _, tables in subjects],
-                "participant": participant,
+                "participant": participant.name,
                 "position": position,
                 "manifest_hash": manifest_hash,
                 "now": clock.now(),
             },
         )
         if set(closed) != set(ids):
+            if await _merely_not_asked(session, participant, position=position, erasure_ids=ids):
+                uncalled.inc()
+                return
             raise _RefusedError("somebody-else")
     wake(session, COMPLETION_BELL)
+
+
+async def _merely_not_asked(
+    session: AsyncSession, participant: Participant, *, position: int, erasure_ids: Sequence[UUID]
+) -> bool:
+    """Whether it takes part since after this broadcast, hears its repetitions, and answers well."""
+    asked = select(col(Step.erasure_id)).where(
+        col(Step.position) == position, col(Step.participant) == participant.name
+    )
+    if not participant.active or await session.scalar(asked.limit(1)) is not None:
+        return False
+    named = await session.scalar(
+        select(func.count()).where(
+            col(Erasure.position) == position, col(Erasure.erasure_id).in_(erasure_ids)
+        )
+    )
+    return named == len(erasure_ids)
 
 
 async def _refuse(
     session: AsyncSession, cause: str, *, sender: str | None, position: int | None
 ) -> None:
+    """Count it in the row of its hour; tell the log of the first, the tenth, the hundredth…"""
     refusals.labels(cause).inc()
-    log.error("erasure_answer_refused", cause=cause, sender=sender, position=position)
-    session.add(Refusal(refused_at=clock.now(), sender=sender, position=position, cause=cause))
+    now = clock.now()
+    times = await session.scalar(
+        insert(Refusal)
+        .values(
+            id=new_id(),
+            refused_at=now,
+            sender=sender,
+            position=position,
+            cause=cause,
+            hour=now.replace(minute=0, second=0, microsecond=0),
+            times=1,
+        )
+        .on_conflict_do_update(
+            index_elements=["hour", "sender", "cause"],
+            index_where=col(Refusal.hour).is_not(None),
+            set_={"refused_at": now, "position": position, "times": col(Refusal.times) + 1},
+        )
+        .returning(col(Refusal.times))
+    )
+    if str(times).strip("0") == "1":
+        log.error(
+            "erasure_answer_refused", cause=cause, sender=sender, position=position, times=times
+        )
+
+
+async def prune_refusals(session: AsyncSession) -> None:
+    """Forget the refusals of a year ago."""
+    await session.execute(
+        delete(Refusal).where(col(Refusal.refused_at) < clock.now() - REFUSALS_KEPT_FOR)
+    )

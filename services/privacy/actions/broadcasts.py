@@ -9,22 +9,24 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import BigInteger, String, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import Uuid
 from sqlmodel import col
 
 from chassis import clock, outbox, subjects
 from chassis.db import wake
 from chassis.evidence import canonical, digest
 from chassis.ids import new_id
+from chassis.tables import Instant
 from contracts.privacy import MAX_BATCH, Erase, ErasureSubject, Reason
 from services.privacy.models import (
     LAST_MESSAGE,
+    LEVELS,
     Broadcast,
     Erasure,
     LastMessage,
-    Participant,
     Step,
     one_month_after,
 )
@@ -44,20 +46,57 @@ async def request_erasure(
     reason: Reason,
     requested_at: datetime,
 ) -> None:
-    """Take in a wish. One that is known, or for a person whose erasure is under way, changes nothing."""
+    """Take in a wish; one that is known changes nothing.
+
+    A further wish of somebody whose erasure is under way, or done, follows that one: the same state,
+    the same certificate.
+    """
     await subjects.ensure(session, subject_id)
-    await session.execute(
-        upsert(Erasure)
-        .values(
-            erasure_id=erasure_id,
-            subject_id=subject_id,
-            reason=reason,
-            requested_at=requested_at,
-            due_by=one_month_after(requested_at),
-        )
-        .on_conflict_do_nothing()
-    )
+    wish = {
+        "erasure_id": erasure_id,
+        "subject_id": subject_id,
+        "reason": reason.value,
+        "requested_at": requested_at,
+        "due_by": one_month_after(requested_at),
+    }
+    if await session.scalar(_FIRST_WISH, wish) is None:
+        await session.execute(_FURTHER_WISH, wish)
     wake(session, BROADCAST_BELL)
+
+
+_FIRST_WISH = text(
+    """
+    INSERT INTO erasure (erasure_id, subject_id, reason, requested_at, due_by)
+    SELECT :erasure_id, person.id, :reason, :requested_at, :due_by
+    FROM data_subject AS person
+    WHERE person.id = :subject_id AND NOT EXISTS (
+        SELECT FROM erasure AS known WHERE known.subject_id = person.id
+          AND (known.completed_at IS NULL OR person.erased_at IS NOT NULL)
+    )
+    ON CONFLICT DO NOTHING RETURNING erasure_id
+    """
+).bindparams(
+    bindparam("erasure_id", type_=Uuid),
+    bindparam("subject_id", type_=Uuid),
+    bindparam("reason", type_=String),
+    bindparam("requested_at", type_=Instant),
+    bindparam("due_by", type_=Instant),
+)
+_FURTHER_WISH = text(
+    """
+    INSERT INTO erasure_alias (alias_id, erasure_id, requested_at)
+    SELECT :erasure_id, followed.erasure_id, :requested_at
+    FROM erasure AS followed
+    WHERE followed.subject_id = :subject_id
+      AND NOT EXISTS (SELECT FROM erasure WHERE erasure_id = :erasure_id)
+    ORDER BY followed.completed_at DESC NULLS FIRST LIMIT 1
+    ON CONFLICT DO NOTHING
+    """
+).bindparams(
+    bindparam("erasure_id", type_=Uuid),
+    bindparam("subject_id", type_=Uuid),
+    bindparam("requested_at", type_=Instant),
+)
 
 
 async def waiting(session: AsyncSession) -> Sequence[Erasure]:
@@ -121,7 +160,7 @@ async def reserve(
         .where(col(Erasure.erasure_id).in_([erasure.erasure_id for erasure in batch]))
         .values(position=broadcast.position)
     )
-    await _freeze(session, batch=batch, broadcast=broadcast)
+    await session.execute(_FREEZE, {"position": position, "now": now, "levels": LEVELS})
     if sealed:
         await session.execute(
             upsert(LastMessage)
@@ -148,25 +187,17 @@ def _last_message(erasure: Erasure, sealed_address: bytes, now: datetime) -> dic
     }
 
 
-async def _freeze(session: AsyncSession, *, batch: Sequence[Erasure], broadcast: Broadcast) -> None:
-    everyone = (
-        await session.execute(
-            select(col(Participant.name), col(Participant.deadline_days)).where(
-                col(Participant.active)
-            )
-        )
-    ).all()
-    rows = [
-        {
-            "erasure_id": erasure.erasure_id,
-            "participant": name,
-            "position": broadcast.position,
-            "due_by": min(erasure.due_by, broadcast.reserved_at + timedelta(days=days)),
-        }
-        for erasure in batch
-        for name, days in everyone
-    ]
-    await session.execute(insert(Step), rows)
+_FREEZE = text(
+    """
+    INSERT INTO step (erasure_id, participant, position, due_by, escalate_at)
+    SELECT erasure.erasure_id, participant.name, :position, due.by, :now + (due.by - :now) / :levels
+    FROM erasure CROSS JOIN participant, LATERAL (
+        SELECT least(erasure.due_by, :now + make_interval(days => participant.deadline_days)) AS by
+    ) AS due
+    WHERE erasure.position = :position AND participant.active
+    """
+).bindparams(bindparam("position", type_=BigInteger), bindparam("now", type_=Instant))
+"""Who takes part, for each of these people, and by when; whoever comes later is not asked."""
 
 
 async def unsent(session: AsyncSession) -> Sequence[Broadcast]:

@@ -1,22 +1,36 @@
 """Completing an erasure: the certificate is signed when, and only when, every step is proven."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from joserfc import jws
 from joserfc.jwk import ECKey
-from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy import String, bindparam, exists, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import Uuid
 from sqlmodel import col
 
 from chassis import clock, outbox
 from chassis.db import wake
 from chassis.evidence import ALGORITHM, canonical
-from contracts.privacy import MAX_BATCH, ErasureCompleted
-from services.privacy.models import Broadcast, Erasure, LastMessage, Participant, Step
+from chassis.tables import Instant
+from contracts.privacy import MAX_BATCH, ErasureCompleted, Outcome
+from services.privacy.models import (
+    PROOF,
+    Broadcast,
+    Erasure,
+    LastMessage,
+    Participant,
+    Step,
+    Waiver,
+)
 from services.privacy.queries.participants import manifests as manifests_by_hash
+from services.privacy.schemas.waivers import MEANING, WaiverReason
 
 LAST_MESSAGE_BELL = "last message"
 CERTIFICATE_TYPE = "fr.ccibusiness.erasure-certificate.v1"
@@ -46,15 +60,15 @@ async def complete(
         return 0
     steps = await _steps(session, [erasure.erasure_id for erasure, _ in ready])
     manifests = await manifests_by_hash(
-        session, hashes={step.manifest_hash for found in steps.values() for step, _ in found}
+        session, hashes={part.step.manifest_hash for found in steps.values() for part in found}
     )
     now = clock.now()
-    done = []
+    done: dict[str, list[Any]] = {"ids": [], "signed": [], "until": []}
     for erasure, broadcast in ready:
         payload = certificate(
             erasure=erasure,
             broadcast=broadcast,
-            steps=steps[erasure.erasure_id],
+            parts=steps[erasure.erasure_id],
             manifests=manifests,
             issuer=issuer,
             now=now,
@@ -63,44 +77,83 @@ async def complete(
         )
         header = {"alg": ALGORITHM, "kid": key.kid, "typ": "erasure-certificate+jws"}
         signed = jws.serialize_compact(header, canonical(payload), key, [ALGORITHM])
-        done.append({"id": erasure.erasure_id, "now": now, "signed": signed})
+        done["ids"].append(erasure.erasure_id)
+        done["signed"].append(signed)
+        done["until"].append(_proof_until(steps[erasure.erasure_id], now))
         outbox.publish(session, ErasureCompleted(erasure_id=erasure.erasure_id))
-    connection = await session.connection()
-    await connection.execute(
-        update(Erasure)
-        .where(col(Erasure.erasure_id) == bindparam("id"))
-        .values(completed_at=bindparam("now"), certificate=bindparam("signed")),
-        done,
-    )
+    await session.execute(_COMPLETE, {"now": now, **done})
     await session.execute(
-        update(LastMessage)
-        .where(col(LastMessage.erasure_id).in_([row["id"] for row in done]))
-        .values(due_at=now)
+        update(LastMessage).where(col(LastMessage.erasure_id).in_(done["ids"])).values(due_at=now)
     )
     wake(session, LAST_MESSAGE_BELL)
-    return len(done)
+    return len(ready)
 
 
-async def _steps(
-    session: AsyncSession, erasure_ids: Sequence[UUID]
-) -> dict[UUID, list[tuple[Step, str]]]:
-    found: dict[UUID, list[tuple[Step, str]]] = {erasure_id: [] for erasure_id in erasure_ids}
+_COMPLETE = text(
+    """
+    UPDATE erasure SET completed_at = :now, certificate = done.signed, keep_until = done.until
+    FROM unnest(:ids, :signed, :until) AS done (erasure_id, signed, until)
+    WHERE erasure.erasure_id = done.erasure_id
+    """
+).bindparams(
+    bindparam("now", type_=Instant),
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("signed", type_=ARRAY(String)),
+    bindparam("until", type_=ARRAY(Instant)),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A step, what kind of participant it is of, and the waiver that ended it, if one did."""
+
+    step: Step
+    kind: str
+    waiver: Waiver | None
+
+
+def waived_in(signed: str) -> list[str]:
+    """The participants that a certificate says were let off proving their part."""
+    statement = json.loads(jws.extract_compact(signed.encode()).payload)
+    return [part["name"] for part in statement["participants"] if part["outcome"] == "waived"]
+
+
+async def _steps(session: AsyncSession, erasure_ids: Sequence[UUID]) -> dict[UUID, list[Part]]:
+    found: dict[UUID, list[Part]] = {erasure_id: [] for erasure_id in erasure_ids}
     rows = await session.execute(
-        select(Step, col(Participant.kind))
+        select(Step, col(Participant.kind), Waiver)
         .join(Participant, col(Participant.name) == col(Step.participant))
+        .outerjoin(
+            Waiver,
+            (col(Waiver.erasure_id) == col(Step.erasure_id))
+            & (col(Waiver.participant) == col(Step.participant))
+            & (col(Step.outcome) == Outcome.WAIVED),
+        )
         .where(col(Step.erasure_id).in_(erasure_ids))
         .order_by(col(Step.participant))
     )
-    for step, kind in rows:
-        found[step.erasure_id].append((step, kind))
+    for step, kind, waiver in rows:
+        found[step.erasure_id].append(Part(step, kind, waiver))
     return found
+
+
+def _proof_until(parts: Sequence[Part], now: datetime) -> datetime:
+    """Until when privacy said that it keeps this proof, when it counted its own rows."""
+    told = [
+        datetime.fromisoformat(kept["until"])
+        for part in parts
+        for table in (part.step.tables or {}).values()
+        for kept in table["kept"]
+        if part.step.participant == "privacy" and kept["rule"] == PROOF.rule and kept["until"]
+    ]
+    return max(told, default=now + timedelta(days=PROOF.days or 0))
 
 
 def certificate(
     *,
     erasure: Erasure,
     broadcast: Broadcast,
-    steps: Sequence[tuple[Step, str]],
+    parts: Sequence[Part],
     manifests: Mapping[str | None, Any],
     issuer: str,
     now: datetime,
@@ -108,6 +161,11 @@ def certificate(
     logs_until: datetime,
 ) -> dict[str, Any]:
     """What was held, what was erased where and when, what stays and why, what is out of scope."""
+
+    def declared(part: Part) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = manifests.get(part.step.manifest_hash, {"tables": {}})
+        return found
+
     return {
         "type": CERTIFICATE_TYPE,
         "issuer": issuer,
@@ -120,22 +178,20 @@ def certificate(
         "entry_hash": broadcast.entry_hash,
         "participants": [
             {
-                "name": step.participant,
-                "kind": kind,
-                "outcome": step.outcome,
-                "acknowledged_at": step.acknowledged_at.isoformat()
-                if step.acknowledged_at
+                "name": part.step.participant,
+                "kind": part.kind,
+                "outcome": part.step.outcome,
+                "acknowledged_at": part.step.acknowledged_at.isoformat()
+                if part.step.acknowledged_at
                 else None,
-                "manifest_hash": step.manifest_hash,
-                "tables": step.tables,
+                "manifest_hash": part.step.manifest_hash,
+                "tables": part.step.tables,
+                **({"waiver": _waived(part.waiver)} if part.waiver else {}),
             }
-            for step, kind in steps
+            for part in parts
         ],
-        "kept": [
-            kept
-            for step, _ in steps
-            for kept in _kept(step, manifests.get(step.manifest_hash, {"tables": {}}))
-        ],
+        "held": [line for part in parts for line in _held(part.step, declared(part))],
+        "kept": [line for part in parts for line in _kept(part.step, declared(part))],
         "tombstone": "Un identifiant opaque reste dans chaque service, pour que rien ne fasse revenir "
         "la personne : événement tardif, envoi répété",
         "out_of_scope": [
@@ -150,6 +206,44 @@ def certificate(
             },
         ],
     }
+
+
+def _waived(waiver: Waiver) -> dict[str, Any]:
+    return {
+        "reason": waiver.reason,
+        "meaning": MEANING[WaiverReason(waiver.reason)],
+        "reference": waiver.reference,
+        "waived_at": waiver.waived_at.isoformat(),
+    }
+
+
+def _held(step: Step, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What was there about the person, in the words of the declarations."""
+    lines = []
+    for name, counts in (step.tables or {}).items():
+        rows = {
+            "deleted": counts["deleted"],
+            "detached": counts["detached"],
+            "kept": sum(kept["rows"] for kept in counts["kept"]),
+        }
+        if any(rows.values()):
+            table = manifest["tables"][name]
+            lines.append(
+                {
+                    "participant": step.participant,
+                    "table": name,
+                    "purposes": sorted({named["purpose"] for named in table["subjects"].values()}),
+                    "data": sorted(
+                        {
+                            column["label"]
+                            for column in table["columns"].values()
+                            if column["kind"] == "personal"
+                        }
+                    ),
+                    **rows,
+                }
+            )
+    return lines
 
 
 def _kept(step: Step, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,19 +1,15 @@
-"""Following an erasure, and its certificate."""
+"""Following an erasure."""
 
-import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from joserfc import jws
 
 from chassis.auth import Bearer, Role, current_principal, require_role
 from chassis.errors import NotAuthenticatedError, NotFoundError
 from chassis.pagination import DEFAULT_LIMIT, After, Limit, cut, decode, encode, link
 from chassis.session import SessionDep, runtime_of
-from services.privacy.credentials import certificate_key
-from services.privacy.errors import NotYetProvenError
 from services.privacy.models import one_month_after
 from services.privacy.queries import erasures as queries
 from services.privacy.queries.participants import active_participants
@@ -21,7 +17,6 @@ from services.privacy.schemas.erasures import (
     ErasurePage,
     ErasureView,
     RefusalView,
-    SignedCertificate,
     StepView,
 )
 
@@ -63,7 +58,7 @@ async def erasure(session: SessionDep, erasure_id: UUID, asked_at: AskedAt) -> E
     """Where an erasure stands, from the first moment on."""
     found = await queries.erasure(session, erasure_id=erasure_id)
     if found is not None:
-        return await queries.erasure_view(session, found=found)
+        return await queries.erasure_view(session, found=found, asked_as=erasure_id)
     if asked_at is None:
         raise NotFoundError
     return ErasureView(
@@ -73,28 +68,6 @@ async def erasure(session: SessionDep, erasure_id: UUID, asked_at: AskedAt) -> E
         due_by=one_month_after(asked_at),
         steps=[StepView(participant=name) for name in await active_participants(session)],
     )
-
-
-@router.get("/certificates/{erasure_id}")
-async def certificate(
-    session: SessionDep, erasure_id: UUID, asked_at: AskedAt
-) -> SignedCertificate:
-    """The signed proof; it does not exist while one participant is unproven."""
-    found = await queries.erasure(session, erasure_id=erasure_id)
-    if found is None and asked_at is None:
-        raise NotFoundError
-    if found is None or found.certificate is None:
-        raise NotYetProvenError("Consultez l'état de l'effacement, puis revenez.")
-    payload = jws.extract_compact(found.certificate.encode()).payload
-    return SignedCertificate(certificate=json.loads(payload), jws=found.certificate)
-
-
-@router.get("/certificates-keys", tags=["certificates"])
-async def keys(request: Request) -> dict[str, Any]:
-    """The public keys of certificates (RFC 7517). Keep a copy obtained elsewhere to verify offline."""
-    settings = runtime_of(request).settings
-    key = certificate_key(settings.secrets_dir / "certificates.pem")
-    return {"keys": [key.as_dict(private=False)]}
 
 
 @router.get("/erasures", dependencies=[DPO])

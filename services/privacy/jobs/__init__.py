@@ -1,5 +1,5 @@
 """What the clock and the bells start in privacy."""
 
-from services.privacy.jobs import erasures
+from services.privacy.jobs import erasures, escalations, proofs
 
-JOBS = (*erasures.JOBS,)
+JOBS = (*erasures.JOBS, *escalations.JOBS, *proofs.JOBS)

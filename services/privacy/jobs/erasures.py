@@ -1,5 +1,6 @@
 """Erasures: broadcast, chase, certify, tell."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -15,6 +16,7 @@ from chassis.mail import MailNotSentError
 from chassis.service import Job, Runtime
 from services.privacy.actions import answers, broadcasts, certificates, last_messages
 from services.privacy.credentials import certificate_key, seal, unseal
+from services.privacy.messages.certificates import ATTACHMENT, DOCUMENT, certificate_pdf
 from services.privacy.messages.erasures import erasure_completed
 from services.privacy.models import Erasure, LastMessage
 
@@ -33,7 +35,15 @@ async def broadcast(runtime: Runtime) -> None:
             batch = await broadcasts.waiting(session)
         if not batch:
             return
-        sealed = await _sealed_addresses(runtime, batch)
+        try:
+            sealed = await _sealed_addresses(runtime, batch)
+        except (httpx2.HTTPError, UnavailableError) as error:
+            patient = clock.now() - _WAIT_FOR_ADDRESSES
+            batch = [erasure for erasure in batch if erasure.requested_at <= patient]
+            if not batch:
+                raise
+            log.error("addresses_unavailable_erasing_anyway", people=len(batch), exc_info=error)
+            sealed = {}
         async with runtime.db.transaction() as session:
             await broadcasts.reserve(session, batch=batch, sealed=sealed)
         crash.point("privacy.after_reserve")
@@ -53,21 +63,18 @@ async def _finish(runtime: Runtime) -> None:
 
 
 async def _sealed_addresses(runtime: Runtime, batch: Sequence[Erasure]) -> dict[UUID, bytes]:
-    """Addresses for the last message, fetched while identity still has them, sealed at once."""
+    """Addresses for the last message, fetched while identity still has them, sealed at once.
+
+    Raises `httpx2.HTTPError` or `UnavailableError` while identity does not answer.
+    """
     by_person = {erasure.subject_id: erasure.erasure_id for erasure in batch}
     settings = runtime.settings
-    try:
-        answer = await runtime.http.post(
-            f"{settings.identity_url}/internal/addresses",
-            json={"account_ids": [str(person) for person in by_person]},
-            headers=await runtime.credentials.headers(),
-        )
-        answer.raise_for_status()
-    except (httpx2.HTTPError, UnavailableError) as error:
-        if clock.now() - min(erasure.requested_at for erasure in batch) < _WAIT_FOR_ADDRESSES:
-            raise
-        log.error("addresses_unavailable_erasing_anyway", exc_info=error)
-        return {}
+    answer = await runtime.http.post(
+        f"{settings.identity_url}/internal/addresses",
+        json={"account_ids": [str(person) for person in by_person]},
+        headers=await runtime.credentials.headers(),
+    )
+    answer.raise_for_status()
     key = settings.secret("sealing.key")
     return {
         erasure_id: seal(row["email"], key=key, context=erasure_id.bytes)
@@ -122,7 +129,12 @@ async def _tell(
     runtime: Runtime, session: AsyncSession, message: LastMessage, erasure: Erasure
 ) -> None:
     settings = runtime.settings
-    text = erasure_completed(erasure_id=erasure.erasure_id, public_url=settings.public_url)
+    signed = erasure.certificate or ""
+    text = erasure_completed(
+        erasure_id=erasure.erasure_id,
+        waived=certificates.waived_in(signed),
+        public_url=settings.public_url,
+    )
     try:
         await mail.send(
             smtp_url=settings.smtp_url,
@@ -134,7 +146,7 @@ async def _tell(
             ),
             subject=text.subject,
             text=text.text,
-            attachments={"certificat-effacement.jws": (erasure.certificate or "").encode()},
+            attachments=await _proofs(signed),
         )
     except MailNotSentError:
         last_messages.postpone(message)
@@ -144,6 +156,16 @@ async def _tell(
     else:
         crash.point("privacy.after_mail")
         await last_messages.destroy(session, message)
+
+
+async def _proofs(signed: str) -> dict[str, bytes]:
+    """The document and the signed proof; the proof alone, rather than no mail, if it must be."""
+    try:
+        document = {DOCUMENT: await asyncio.to_thread(certificate_pdf, signed)}
+    except Exception as error:
+        log.error("certificate_not_rendered", exc_info=error)
+        document = {}
+    return {**document, ATTACHMENT: signed.encode()}
 
 
 JOBS = (

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from chassis import clock
-from services.privacy.models import Erasure, Refusal, Step
+from services.privacy.models import Erasure, ErasureAlias, Refusal, Step, Waiver
 from services.privacy.queries.participants import active_participants
 from services.privacy.schemas.erasures import (
     Counts,
@@ -18,47 +18,62 @@ from services.privacy.schemas.erasures import (
     ErasureView,
     StepView,
 )
+from services.privacy.schemas.waivers import WaiverView
 
 
-def state_of(erasure: Erasure) -> ErasureState:
-    """Completed when proven, escalated when late, else open."""
+def state_of(erasure: Erasure, *, escalated: bool) -> ErasureState:
+    """Completed when certified, escalated when the DPO was told of an open step or it is late."""
     if erasure.completed_at is not None:
         return "completed"
-    return "escalated" if clock.now() > erasure.due_by else "open"
+    return "escalated" if escalated or clock.now() > erasure.due_by else "open"
 
 
 async def erasure(session: AsyncSession, *, erasure_id: UUID) -> Erasure | None:
-    """An erasure; the door has checked the caller's key or role."""
-    return await session.get(Erasure, erasure_id)
+    """The erasure of that id, or that a wish of that id follows; the door has checked key or role."""
+    followed = select(col(ErasureAlias.erasure_id)).where(col(ErasureAlias.alias_id) == erasure_id)
+    found: Erasure | None = await session.scalar(
+        select(Erasure).where(
+            col(Erasure.erasure_id) == func.coalesce(followed.scalar_subquery(), erasure_id)
+        )
+    )
+    return found
 
 
-async def erasure_view(session: AsyncSession, *, found: Erasure) -> ErasureView:
-    """An erasure with its steps; before the broadcast, those who will take part."""
+async def erasure_view(session: AsyncSession, *, found: Erasure, asked_as: UUID) -> ErasureView:
+    """An erasure with its steps; before the broadcast, those who will take part.
+
+    `asked_as`: the id under which the caller follows it.
+    """
     steps = (
-        await session.scalars(
-            select(Step)
+        await session.execute(
+            select(Step, Waiver)
+            .outerjoin(
+                Waiver,
+                (col(Waiver.erasure_id) == col(Step.erasure_id))
+                & (col(Waiver.participant) == col(Step.participant)),
+            )
             .where(col(Step.erasure_id) == found.erasure_id)
             .order_by(col(Step.participant))
         )
     ).all()
-    views = [_step_view(step) for step in steps] or [
+    views = [_step_view(step, waiver) for step, waiver in steps] or [
         StepView(participant=name) for name in await active_participants(session)
     ]
-    state = state_of(found)
+    state = state_of(
+        found, escalated=any(step.escalated for step, _ in steps if step.outcome is None)
+    )
     return ErasureView(
-        erasure_id=found.erasure_id,
+        erasure_id=asked_as,
         state=state,
         requested_at=found.requested_at,
         completed_at=found.completed_at,
         due_by=found.due_by,
         steps=views,
-        certificate=f"/api/privacy/certificates/{found.erasure_id}"
-        if state == "completed"
-        else None,
+        certificate=f"/api/privacy/certificates/{asked_as}" if state == "completed" else None,
     )
 
 
-def _step_view(step: Step) -> StepView:
+def _step_view(step: Step, waiver: Waiver | None) -> StepView:
     counts = None
     if step.tables is not None:
         counts = Counts(
@@ -71,6 +86,9 @@ def _step_view(step: Step) -> StepView:
         outcome=step.outcome,
         counts=counts,
         acknowledged_at=step.acknowledged_at,
+        due_by=step.due_by,
+        escalated=step.escalated,
+        waiver=WaiverView.model_validate(waiver) if waiver else None,
     )
 
 
@@ -79,24 +97,29 @@ async def erasures(
 ) -> list[ErasureSummary]:
     """The DPO's list, newest first."""
     key = tuple_(col(Erasure.requested_at), col(Erasure.erasure_id))
-    open_steps = (
-        select(func.array_agg(col(Step.participant)))
+    still_open = (
+        select(func.array_agg(col(Step.participant)), func.max(col(Step.escalated)))
         .where(col(Step.erasure_id) == col(Erasure.erasure_id), col(Step.outcome).is_(None))
-        .scalar_subquery()
+        .lateral()
     )
-    statement = select(Erasure, open_steps).order_by(key.desc()).limit(limit)
+    statement = (
+        select(Erasure, *still_open.columns)
+        .join(still_open, true())
+        .order_by(key.desc())
+        .limit(limit)
+    )
     if after is not None:
         statement = statement.where(key < after)
     return [
         ErasureSummary(
             erasure_id=found.erasure_id,
-            state=state_of(found),
+            state=state_of(found, escalated=bool(escalated)),
             reason=found.reason,
             requested_at=found.requested_at,
             completed_at=found.completed_at,
             open_steps=sorted(missing or []),
         )
-        for found, missing in await session.execute(statement)
+        for found, missing, escalated in await session.execute(statement)
     ]
 
 

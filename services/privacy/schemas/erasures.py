@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from chassis.http import Output
+from services.privacy.schemas.waivers import WaiverView
 
 ErasureState = Literal["open", "completed", "escalated"]
 
@@ -25,10 +26,19 @@ class StepView(Output):
     outcome: str | None = None
     counts: Counts | None = None
     acknowledged_at: AwareDatetime | None = None
+    due_by: AwareDatetime | None = None
+    escalated: int = 0
+    """Quarters of its time (1 to 4) after which the DPO was told that it was still open."""
+    waiver: WaiverView | None = None
+    """The DPO's decision to end it without proof; it stays when the proof comes later."""
 
 
 class ErasureView(Output):
-    """Where an erasure stands. `certificate` is its address, once every step is proven."""
+    """Where an erasure stands. `certificate` is its address, once every step is proven or waived.
+
+    `escalated` means that the DPO was told: a step was still open after a quarter of its time, or the
+    legal deadline is over.
+    """
 
     erasure_id: UUID
     state: ErasureState
@@ -71,3 +81,5 @@ class RefusalView(Output):
     sender: str | None
     position: int | None
     cause: str
+    times: int
+    """How many of this sender and cause came in that hour; the instant and the place are the last's."""
