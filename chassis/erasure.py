@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from joserfc.jwk import ECKey
+from prometheus_client import Gauge
 from pydantic import BaseModel
 from sqlalchemy import any_, bindparam, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
@@ -34,6 +35,8 @@ from contracts.privacy import (
     SubjectEvidence,
     TableEvidence,
 )
+
+_announced = Gauge("manifest_announced", "The manifest that this process runs", ["service", "hash"])
 
 _PATIENT, _IMPATIENT = "5s", "200ms"
 _IDS = bindparam("ids", type_=ARRAY(Uuid))
@@ -107,6 +110,7 @@ async def announce(session: AsyncSession, eraser: Eraser) -> str:
     }
     announced = ManifestAnnounced(**statement, signature=sign(statement, eraser.key))
     outbox.publish(session, announced)
+    _announced.labels(eraser.catalogue.service, announced.manifest_hash).set(1)
     return announced.manifest_hash
 
 
