@@ -2,6 +2,8 @@
 
 import typer
 
+from cli import dead_letters, erasures, participants
+from cli.doctor import doctor
 from cli.seed import seed
 from cli.verify import verify
 
@@ -15,6 +17,10 @@ def main() -> None:
     """Operate CCI Business."""
 
 
+app.command()(doctor)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(participants.app, name="participants")
+app.add_typer(erasures.app, name="erasures")
 app.command()(seed)
 app.command()(verify)
 

@@ -25,6 +25,17 @@ Stack = Annotated[
 LOCAL_STACK = Path(".local/stack.json")
 
 
+class RefusedError(Exception):
+    """A door said no, or nothing: the sentence and the exit code of a command that ends by it."""
+
+    def __init__(self, sentence: str, code: int, *, status: int | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.code = code
+        self.status = status
+        """Of the HTTP answer, when there was one."""
+
+
 class Platform:
     """The platform's HTTP doors, as one person with a role."""
 
@@ -53,19 +64,36 @@ class Platform:
     def call(self, method: str, path: str, **request: Any) -> Any:
         """The JSON of an answer, None when it is empty. A refusal ends the command with its reason."""
         try:
+            return self.ask(method, path, **request)
+        except RefusedError as refused:
+            raise stop(refused.sentence, refused.code) from None
+
+    def ask(self, method: str, path: str, **request: Any) -> Any:
+        """The same, for commands that go on when one service does not: raises `RefusedError`."""
+        try:
             answer = self._client.request(method, path, **request)
         except httpx2.HTTPError as error:
             where = self._client.base_url
-            raise stop(f"{where} does not answer ({type(error).__name__})", UNREACHABLE) from None
+            raise RefusedError(
+                f"{where} does not answer ({type(error).__name__})", UNREACHABLE
+            ) from None
         if answer.is_success:
             return answer.json() if answer.content else None
-        raise stop(_reason(answer), UNREACHABLE if answer.status_code >= 500 else REFUSED)
+        code = UNREACHABLE if answer.status_code >= 500 else REFUSED
+        raise RefusedError(_reason(answer), code, status=answer.status_code)
 
     def pages(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
-        """Every item of a list with cursors, page by page."""
+        """Every item of a list with cursors, page by page. A refusal ends the command."""
+        try:
+            yield from self.every(path, **params)
+        except RefusedError as refused:
+            raise stop(refused.sentence, refused.code) from None
+
+    def every(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """The same, for commands that go on when one service does not: raises `RefusedError`."""
         after: str | None = None
         while True:
-            page = self.call("GET", path, params={**params, **({"after": after} if after else {})})
+            page = self.ask("GET", path, params={**params, **({"after": after} if after else {})})
             yield from page["items"]
             after = page.get("next")
             if after is None:

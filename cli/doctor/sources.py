@@ -1,0 +1,84 @@
+"""Where the doctor looks: inside doors, the broker's administration, databases, the ledger copy.
+
+From the environment when it names any of them, else from the description that a local stack keeps of
+itself. What is not known is not looked at, and said so.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+from cli.console import UNREADABLE, stop
+from cli.platform import SERVICES, described
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Addresses; empty where unknown."""
+
+    gateway: str = ""
+    services: dict[str, str] = field(default_factory=dict)
+    """Inside addresses: health and metrics do not pass the gateway."""
+    management: str = ""
+    """The broker's administration, with user and password, without a path."""
+    vhost: str = "/"
+    databases: dict[str, str] = field(default_factory=dict)
+    ledger: str = ""
+    folders: tuple[Path, ...] = ()
+    """Of a local stack, on this machine."""
+    logs: Path | None = None
+    trust: Path | None = None
+    pids: dict[str, list[int]] = field(default_factory=dict)
+
+
+def find(stack: Path) -> Sources:
+    """The sources of this platform. Ends the command when there is none."""
+    environ = os.environ
+    databases = {
+        service: url
+        for service in SERVICES
+        if (url := environ.get(f"CCIB_DATABASE_URL_{service.upper()}"))
+    }
+    admin = urlsplit(environ.get("CCIB_BROKER_ADMIN_URL", ""))
+    given = Sources(
+        gateway=environ.get("CCIB_URL", "").rstrip("/"),
+        services=_service_urls(environ.get("CCIB_SERVICE_URLS", "{}")),
+        management=admin._replace(path="").geturl() if admin.netloc else "",
+        vhost=unquote(admin.path.removeprefix("/")) or "/",
+        databases=databases,
+        ledger=environ.get("CCIB_LEDGER_URL", ""),
+    )
+    if given.gateway or given.services or given.management or given.databases:
+        return given
+    return _local(described(stack), stack)
+
+
+def _local(told: dict[str, Any], stack: Path) -> Sources:
+    try:
+        return Sources(
+            gateway=told["gateway"],
+            services=told["services"],
+            management=told["management"].rstrip("/"),
+            vhost=unquote(urlsplit(told["amqp"]).path.removeprefix("/")) or "/",
+            databases=told["postgres"],
+            ledger=Path(told["ledger"]).as_uri(),
+            folders=(stack.absolute().parent, *(Path(told[name]) for name in ("storage", "logs"))),
+            logs=Path(told["logs"]),
+            trust=Path(told["trust"]),
+            pids=told["pids"],
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise stop(f"{stack}: not the description of a stack ({error})", UNREADABLE) from None
+
+
+def _service_urls(text: str) -> dict[str, str]:
+    try:
+        found = json.loads(text)
+        return {str(name): str(url).rstrip("/") for name, url in found.items()}
+    except (ValueError, AttributeError):
+        raise typer.BadParameter("CCIB_SERVICE_URLS is no JSON object of addresses") from None
