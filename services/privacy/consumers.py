@@ -10,20 +10,24 @@ from contracts.directory import AnimatorAppointed, MembershipGranted, Membership
 from contracts.identity import AccountLocked, AccountOpened, RolesChanged
 from contracts.notifications import RetentionWarningSettled
 from contracts.privacy import (
+    ConsentPurpose,
     ErasureAcknowledged,
     ManifestAnnounced,
     PartnerAcknowledged,
     Reason,
 )
-from services.privacy.actions import answers, broadcasts, notices, retention
+from services.privacy.actions import answers, broadcasts, consents, retention
+from services.privacy.models import Means
 
 
 async def on_account_opened(session: AsyncSession, event: AccountOpened, _: Delivery) -> None:
     """Signing up is agreeing to the notice that was shown."""
-    await notices.record_consent(
+    await consents.give(
         session,
         person_id=event.account_id,
+        purpose=ConsentPurpose.PLATFORM,
         notice_version=event.notice_version,
+        by=Means.SIGN_UP,
         given_at=event.opened_at,
     )
     await retention.open_account(session, person_id=event.account_id, opened_at=event.opened_at)

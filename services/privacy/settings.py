@@ -20,6 +20,11 @@ class Settings(CommonSettings):
     service_urls: dict[str, str] = Field(default_factory=dict)
     """Where each service answers inside the platform, as JSON: to collect what it holds about a
     person. One that is not named here is told to be missing."""
+    court: str = (
+        "le tribunal judiciaire ou administratif de votre domicile "
+        "(adresses : https://www.justice.fr/recherche/annuaires)"
+    )
+    """Where one may go besides the CNIL, as the mails about rights requests say it."""
     backup_days: int = Field(default=35, ge=0)
     """How long backups of the databases live; told in every certificate."""
     log_days: int = Field(default=180, ge=0)

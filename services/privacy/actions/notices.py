@@ -1,16 +1,15 @@
-"""Notices that are published, and consents that refer to them."""
+"""Notices that are published."""
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import outbox, subjects
+from chassis import outbox
 from chassis.ids import new_id
 from contracts.privacy import NoticePublished
-from services.privacy.models import Consent, Notice
+from services.privacy.models import Notice
 
 
 async def publish_notice(
@@ -31,15 +30,3 @@ async def publish_notice(
                 notice_id=notice_id, notice_version=version, in_force_from=in_force_from
             ),
         )
-
-
-async def record_consent(
-    session: AsyncSession, *, person_id: UUID, notice_version: str, given_at: datetime
-) -> None:
-    """Keep that a person agreed to a version of the notice (N2.4)."""
-    await subjects.ensure(session, person_id)
-    await session.execute(
-        insert(Consent)
-        .values(person_id=person_id, notice_version=notice_version, given_at=given_at)
-        .on_conflict_do_nothing()
-    )

@@ -1,16 +1,27 @@
-"""The notice, the register of processing, and consents."""
+"""The notice in its versions, and the register of processing."""
 
-from fastapi import APIRouter, Depends
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
 
 from chassis import clock
-from chassis.auth import CurrentUser, Role, require_role
+from chassis.auth import Role, require_role
 from chassis.errors import NotFoundError
 from chassis.session import SessionDep
+from services.privacy.models import Notice
 from services.privacy.queries import notices as queries
 from services.privacy.queries.participants import current_manifests
-from services.privacy.schemas.notices import ConsentView, NoticeView, RegisterView
+from services.privacy.schemas.notices import (
+    NoticeDetail,
+    NoticeVersionView,
+    NoticeView,
+    RegisterView,
+)
 
 router = APIRouter(prefix="/api/privacy", tags=["notices"])
+
+Version = Annotated[str, Path(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
+Since = Annotated[str | None, Query(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
 
 
 @router.get("/notice")
@@ -39,9 +50,35 @@ async def register(session: SessionDep) -> RegisterView:
     )
 
 
-@router.get("/me/consents")
-async def consents(session: SessionDep, user: CurrentUser) -> list[ConsentView]:
-    """What the caller agreed to, and when."""
-    return [
-        ConsentView.model_validate(found) for found in await queries.consents(session, viewer=user)
-    ]
+@router.get("/notices")
+async def notices(session: SessionDep) -> list[NoticeVersionView]:
+    """Every version that was published, the newest first (N8.2)."""
+    return [_version(found) for found in await queries.notices(session)]
+
+
+@router.get("/notices/{version}")
+async def notice_version(
+    version: Version, session: SessionDep, since: Since = None
+) -> NoticeDetail:
+    """A version with its text and what changed since the one before, or since another one."""
+    found = await session.get(Notice, version)
+    if found is None:
+        raise NotFoundError
+    if since is None:
+        before = await queries.notice_before(session, notice=found)
+    elif (before := await session.get(Notice, since)) is None:
+        raise NotFoundError
+    return NoticeDetail(
+        **_version(found).model_dump(),
+        content=found.content,
+        compared_with=before.version if before else None,
+        changes=queries.changes(before.content if before else {}, found.content),
+    )
+
+
+def _version(found: Notice) -> NoticeVersionView:
+    return NoticeVersionView(
+        version=found.version,
+        in_force_from=found.in_force_from,
+        text_hash=queries.text_hash(found),
+    )

@@ -1,5 +1,5 @@
 """What the clock and the bells start in privacy."""
 
-from services.privacy.jobs import erasures, escalations, proofs
+from services.privacy.jobs import erasures, escalations, exports, proofs, retention, rights
 
-JOBS = (*erasures.JOBS, *escalations.JOBS, *proofs.JOBS)
+JOBS = (*erasures.JOBS, *exports.JOBS, *escalations.JOBS, *proofs.JOBS, *retention.JOBS, *rights.JOBS)

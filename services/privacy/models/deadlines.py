@@ -11,7 +11,7 @@ from functools import cache
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from holidays.countries.france import France
+from holidays import country_holidays
 
 PARIS = ZoneInfo("Europe/Paris")
 MONTHS_TO_ANSWER = 1
@@ -64,4 +64,4 @@ def last_day(received_on: date, *, extended: bool = False, paused_days: int = 0)
 
 @cache
 def _public_holidays(year: int) -> frozenset[date]:
-    return frozenset(France(years=year))
+    return frozenset(country_holidays("FR", years=year))

@@ -332,6 +332,11 @@ class RightsMail(Base, table=True):
         sa_column_kwargs=_requester(Category.CONTENT, "Date d'envoi du message"),
     )
 
+    def check_link(self, *, now: datetime) -> None:
+        """Raise `LinkExpiredError` when the time of its link is over."""
+        if now >= self.created_at + LINK_LIFETIME:
+            raise LinkExpiredError("Faites une nouvelle demande.")
+
 
 class RightsEvent(Base, table=True):
     """One line of a request's timeline: who did what when."""

@@ -1,6 +1,6 @@
-"""The notice, what the register tells, and consents."""
+"""The notice in its versions, and what the register tells."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from chassis import clock
-from chassis.auth import Principal
-from services.privacy.models import Consent, Notice
-from services.privacy.schemas.notices import HeldData, Processing
+from chassis.evidence import digest
+from services.privacy.models import Notice
+from services.privacy.schemas.notices import HeldData, NoticeChange, Processing
 
 
 async def notice_in_force(session: AsyncSession) -> Notice | None:
@@ -24,14 +24,37 @@ async def notice_in_force(session: AsyncSession) -> Notice | None:
     return found
 
 
-async def consents(session: AsyncSession, *, viewer: Principal) -> Sequence[Consent]:
-    """What the caller agreed to."""
+async def notices(session: AsyncSession) -> Sequence[Notice]:
+    """Every version that was published, the newest first (N8.2)."""
     found = await session.scalars(
-        select(Consent)
-        .where(col(Consent.person_id) == viewer.account_id)
-        .order_by(col(Consent.given_at))
+        select(Notice).order_by(col(Notice.in_force_from).desc(), col(Notice.version).desc())
     )
     return found.all()
+
+
+async def notice_before(session: AsyncSession, *, notice: Notice) -> Notice | None:
+    """The version that this one replaced."""
+    found: Notice | None = await session.scalar(
+        select(Notice)
+        .where(col(Notice.in_force_from) < notice.in_force_from)
+        .order_by(col(Notice.in_force_from).desc())
+        .limit(1)
+    )
+    return found
+
+
+def text_hash(notice: Notice) -> str:
+    """What proves which text was shown: a hash over the version and its content."""
+    return digest({"version": notice.version, "content": notice.content})
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[NoticeChange]:
+    """The sections of a notice that differ, in alphabetical order."""
+    return [
+        NoticeChange(section=name, before=before.get(name), after=after.get(name))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
 
 
 def processing(manifests: Sequence[dict[str, Any]]) -> list[Processing]:

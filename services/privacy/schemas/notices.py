@@ -1,17 +1,10 @@
-"""The notice, the register and consents."""
+"""The notice and the register."""
 
 from typing import Any
 
 from pydantic import AwareDatetime
 
 from chassis.http import Output
-
-
-class ConsentView(Output):
-    """What the caller agreed to, and when."""
-
-    notice_version: str
-    given_at: AwareDatetime
 
 
 class HeldData(Output):
@@ -51,3 +44,27 @@ class RegisterView(Output):
     generated_at: AwareDatetime
     manifests: dict[str, str]
     processing: list[Processing]
+
+
+class NoticeVersionView(Output):
+    """A version of the notice; `text_hash` is what proofs of consent refer to."""
+
+    version: str
+    in_force_from: AwareDatetime
+    text_hash: str
+
+
+class NoticeChange(Output):
+    """A section that changed; null where it did not exist."""
+
+    section: str
+    before: Any
+    after: Any
+
+
+class NoticeDetail(NoticeVersionView):
+    """A version with its text, and what changed since another one (by default the one before)."""
+
+    content: dict[str, Any]
+    compared_with: str | None
+    changes: list[NoticeChange]
