@@ -38,8 +38,9 @@ format: $(READY) ## format the code, and repair what the linter can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-reference: $(READY) ## rebuild the reference data (communes, NAF) from their registry packages; needs npm
+reference: $(READY) ## rebuild reference data (communes, NAF, AsyncAPI) from registry packages; needs npm
 	@$(BIN)/python services/directory/reference/build.py
+	@$(BIN)/python tests/contracts/specification/build.py
 
 clean: ## remove the local data and the tools' caches; refuses while the platform runs
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.run --wipe; fi

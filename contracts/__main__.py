@@ -9,6 +9,8 @@ release or of the main branch, as git has them. A change that would break somebo
 import argparse
 import json
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ from contracts.samples import sample
 FOLDER = Path(__file__).parent
 
 
-def _wanted() -> dict[str, str]:
+@cache
+def _wanted() -> Mapping[str, str]:
     """The text of every generated file, by its path in this folder."""
     schemas = {f"schemas/{name}.json": schema_of(event) for name, event in all_events().items()}
     for_partners: list[type[Event]] = [*PARTNERS_HEAR, PartnerAcknowledged]
@@ -72,14 +75,18 @@ def main(arguments: list[str] | None = None, *, folder: Path = FOLDER) -> int:
         promise = _promise(folder, options.base)
     except NoHistoryError as reason:
         parser.error(f"nothing to compare with in {options.base}: {reason}")
-    schemas = {name: schema_of(event) for name, event in all_events().items()}
+    wanted, there = _wanted(), _there(folder)
+    schemas = {
+        Path(path).stem: json.loads(text)
+        for path, text in wanted.items()
+        if path.startswith("schemas/")
+    }
     found = all_breaks(promise.schemas, schemas, heard_prefix=HEARD_FROM_PARTNERS)
     for sentence in found:
         print(f"contracts: {sentence}")
     if found:
         print(f"contracts: {len(found)} breaking changes since {promise.where}. {REMEDY}")
         return 1
-    wanted, there = _wanted(), _there(folder)
     differing = sorted(
         path for path in wanted.keys() | there.keys() if wanted.get(path) != there.get(path)
     )
