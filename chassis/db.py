@@ -29,10 +29,16 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=True,
-            connect_args={
-                "server_settings": {"application_name": f"ccib-{service}", "timezone": "UTC"},
-                "command_timeout": 60,
-            },
+            connect_args=(options := _connect_args(service)),
+        )
+        # Of their own: a job that holds its lock still needs a connection to work with, and jobs that
+        # took each other's would all wait.
+        self.locks: AsyncEngine = create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=2,
+            max_overflow=-1,
+            pool_pre_ping=True,
+            connect_args=options,
         )
         self.bells: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
@@ -60,7 +66,15 @@ class Database:
 
     async def dispose(self) -> None:
         """Close every connection."""
+        await self.locks.dispose()
         await self.engine.dispose()
+
+
+def _connect_args(service: str) -> dict[str, Any]:
+    return {
+        "server_settings": {"application_name": f"ccib-{service}", "timezone": "UTC"},
+        "command_timeout": 60,
+    }
 
 
 def sqlalchemy_url(url: str) -> str:

@@ -313,7 +313,7 @@ async def _run_job(runtime: Runtime, job: Job) -> None:
 async def _once_among_replicas(runtime: Runtime, job: Job) -> None:
     """Hold an advisory lock while the job runs; another replica that holds it does the work."""
     name = f"{runtime.service.name}.{job.name}"
-    async with runtime.db.engine.connect() as connection:
+    async with runtime.db.locks.connect() as connection:
         taken = await connection.scalar(
             text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
         )
