@@ -357,7 +357,7 @@ def invalid(document: Any, schema: Json) -> list[str]:
     return [error.message for error in validator.iter_errors(document)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_what_is_judged_harmless_keeps_every_message_valid(data: st.DataObject) -> None:
     old = data.draw(st.sampled_from(SCHEMAS))
