@@ -4,8 +4,10 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
+import asyncpg
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
@@ -17,12 +19,23 @@ FOREIGN_KEY_VIOLATION, CHECK_VIOLATION = "23503", "23514"
 _WAKES = "wakes"
 
 
+class Gate(Protocol):
+    """Decides whether this database may be used: not one that has forgotten whom it must forget."""
+
+    async def admit(self, connection: asyncpg.Connection) -> None:
+        """Raise `ReconcilingError` unless what answers on this new connection may be used."""
+
+    async def passed(self) -> None:
+        """Return once the gate is open; raises `ReconcilingError` when that takes too long."""
+
+
 class Database:
     """One service's database, and the bells that ring in this process after a commit."""
 
-    def __init__(self, url: str, *, service: str, pool: int = 10) -> None:
+    def __init__(self, url: str, *, service: str, pool: int = 10, gate: Gate | None = None) -> None:
         self.service = service
         self.url = url
+        self.gate = gate
         self.engine: AsyncEngine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=pool,
@@ -41,13 +54,21 @@ class Database:
             connect_args=options,
         )
         self.bells: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        if gate is not None:  # on the very connection, before anybody can use it
+
+            @event.listens_for(self.engine.sync_engine, "connect")
+            def admit(connection: Any, _: Any) -> None:
+                connection.run_async(gate.admit)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed, with its events, when the block ends without error.
 
-        Raises `SubjectErasedError` when something was written about an erased person.
+        Raises `SubjectErasedError` when something was written about an erased person, and
+        `ReconcilingError` while the database was restored and has not forgotten again.
         """
+        if self.gate is not None:
+            await self.gate.passed()
         async with AsyncSession(
             self.engine, expire_on_commit=False, info={"service": self.service}
         ) as session:

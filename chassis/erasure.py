@@ -40,6 +40,9 @@ _announced = Gauge("manifest_announced", "The manifest that this process runs", 
 
 _PATIENT, _IMPATIENT = "5s", "200ms"
 _IDS = bindparam("ids", type_=ARRAY(Uuid))
+_ONE_AT_A_TIME = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('applied ' || CAST(:position AS bigint), 0))"
+)
 
 
 class ForgedCommandError(Exception):
@@ -125,6 +128,8 @@ async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> Except
     """
     facts = await live_schema.read(session)
     live_schema.compare(eraser.catalogue, facts)
+    # It may come over the bus and from the ledger copy at once: the second finds what the first did.
+    await session.execute(_ONE_AT_A_TIME, {"position": command.position})
     evidence, trouble = await _recorded(session, command), None
     if evidence is None:
         tallies, trouble = await _erase_together_or_each(session, command, eraser)

@@ -98,6 +98,20 @@ class UnavailableError(ProblemError):
     title = "Service momentanément indisponible"
 
 
+class ReconcilingError(UnavailableError):
+    """The database is older than the ledger: it serves nobody until it has forgotten them again."""
+
+    slug = "reconciling"
+    title = "Remise à niveau en cours"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Les effacements faits depuis une sauvegarde sont refaits. "
+            "Réessayez dans quelques secondes.",
+            retry_after=5,
+        )
+
+
 class SubjectErasedError(ProblemError):
     """The person was erased; nothing can be written about them any more."""
 

@@ -3,6 +3,8 @@
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
+from chassis.errors import ReconcilingError
+
 # Connection lost or refused; out of resources; shutting down or starting; system error; a standby.
 _AWAY = ("08", "28", "3D", "55000", "53", "57P", "58", "25006")
 # Serialisation failure, deadlock, lock not available.
@@ -15,7 +17,7 @@ def is_outage(error: BaseException) -> bool:
         return error.connection_invalidated or _state(error).startswith(_AWAY)
     if isinstance(error, TimeoutError):
         return False  # somebody's patience, not the database's absence
-    return isinstance(error, OSError | PoolExhausted)
+    return isinstance(error, OSError | PoolExhausted | ReconcilingError)
 
 
 def collided(error: BaseException) -> bool:

@@ -21,6 +21,7 @@ from prometheus_client import Counter, Gauge
 from chassis import crash, outbox
 from chassis.bus import BROKEN, Backoff, Outcome, Publisher, jittered, wait_any
 from chassis.db import Database
+from chassis.errors import ReconcilingError
 
 BATCH = 500
 WINDOW = 150
@@ -33,7 +34,13 @@ LONGEST_REFUSAL_S = 60.0
 
 _LOCKS = 0x43434942
 _PRESENCE = 0x43434943
-_LOST = (*BROKEN, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_LOST = (
+    *BROKEN,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    ReconcilingError,
+)
 
 _published = Counter("outbox_published_total", "Messages by outcome", ["service", "outcome"])
 _oldest = Gauge("outbox_oldest_age_seconds", "Age of the oldest row", ["service"])
@@ -116,6 +123,8 @@ async def _connection(db: Database) -> AsyncIterator[asyncpg.Connection]:
         },
     )
     try:
+        if db.gate is not None:
+            await db.gate.admit(connection)
         await connection.execute(f"SELECT pg_advisory_lock_shared({_PRESENCE}, 0)")
         yield connection
     finally:

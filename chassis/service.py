@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,25 +23,32 @@ from chassis import (
     evidence,
     idempotency,
     inbox,
+    live_schema,
     log,
     operations,
     relay,
     topology,
 )
 from chassis.auth import KeySource, RemoteKeys, TokenVerifier
+from chassis.bus import wait_any
 from chassis.catalogue import Catalogue, Personal
 from chassis.client_credentials import ClientCredentials
 from chassis.db import Database
 from chassis.erasure import Eraser, SharedRule
+from chassis.errors import ReconcilingError
 from chassis.http import build_app
 from chassis.inbox import Delivery, Handler
-from chassis.ledger import LedgerCopy
+from chassis.ledger import Ledger, LedgerCopy, trusted_keys
+from chassis.restore import Rebuild, Restoration
 from chassis.settings import Settings
 from chassis.storage import Storage
 from contracts.base import Envelope, Event
 from contracts.privacy import Erase
 
 logger = structlog.get_logger()
+
+_FIRST_TRY_S = 5
+"""How long a start waits for a restored database to be brought up; then it is up and not ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +82,8 @@ class Service:
     """Path prefix to bytes, where files come in."""
     prepare: Callable[["Runtime"], Awaitable[None]] | None = None
     """Runs once before the service is ready."""
+    rebuild: Rebuild | None = None
+    """Runs after a restore, before anything is forgotten again; privacy alone has one."""
     keys: Callable[[Settings], KeySource] | None = None
     """Where token keys come from, for the service that makes them."""
 
@@ -92,17 +101,22 @@ class Runtime:
     storage: Storage
     ledger: LedgerCopy
     eraser: Eraser
+    gate: Restoration
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    started: bool = False
+    started: asyncio.Event = field(default_factory=asyncio.Event)
     topology_checked: bool = False
 
     async def not_ready(self) -> str | None:
         """Why this process should get no traffic, or None."""
-        if not self.started:
+        if self.gate.reason is not None:
+            return self.gate.reason
+        if not self.started.is_set():
             return "starting"
         try:
             async with self.db.engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
+        except ReconcilingError:
+            return self.gate.reason or "the database was another one a moment ago"
         except (OSError, SQLAlchemyError):
             return "database unreachable"
         return None
@@ -110,14 +124,30 @@ class Runtime:
 
 @asynccontextmanager
 async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Runtime]:
-    """Build the runtime, check schema and topology, announce the manifest.
+    """Build the runtime, check schema and topology, forget again what a restore brought back.
 
-    Raises `live_schema.SchemaMismatchError` or `topology.TopologyError`: better not to start. A
-    broker that is not there is no reason: the outbox keeps what it will be told.
+    What cannot be forgotten at once keeps the process from being ready, not from running. Raises
+    `live_schema.SchemaMismatchError` or `topology.TopologyError`: better not to start. A broker that
+    is not there is no reason: the outbox keeps what it will be told.
     """
-    db = Database(settings.database_url, service=service.name, pool=settings.database_pool)
     async with httpx2.AsyncClient(timeout=5.0) as client:
         storage = Storage(settings.storage_url)
+        ledger = LedgerCopy(settings.ledger_url)
+        eraser = Eraser(
+            catalogue=service.catalogue,
+            storage=storage,
+            key=evidence.load_key(settings.secrets_dir / "evidence.pem"),
+            rules=service.rules,
+        )
+        gate = Restoration(
+            url=settings.database_url,
+            ledger=Ledger(ledger, keys=trusted_keys(settings.trust_dir)),
+            eraser=eraser,
+            rebuild=service.rebuild,
+        )
+        db = Database(
+            settings.database_url, service=service.name, pool=settings.database_pool, gate=gate
+        )
         source = (
             service.keys(settings)
             if service.keys
@@ -136,24 +166,32 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
             ),
             tokens=TokenVerifier(issuer=settings.issuer, audience=service.name, source=source),
             storage=storage,
-            ledger=LedgerCopy(settings.ledger_url),
-            eraser=Eraser(
-                catalogue=service.catalogue,
-                storage=storage,
-                key=evidence.load_key(settings.secrets_dir / "evidence.pem"),
-                rules=service.rules,
-            ),
+            ledger=ledger,
+            eraser=eraser,
+            gate=gate,
         )
         try:
             runtime.topology_checked = await _topology_is_right(runtime)
-            async with db.transaction() as session:
-                await erasure.announce(session, runtime.eraser)
-            if service.prepare:
-                await service.prepare(runtime)
-            runtime.started = True
+            async with gate.ungated() as ungated, ungated.transaction() as session:
+                live_schema.compare(service.catalogue, await live_schema.read(session))
+            with contextlib.suppress(TimeoutError):  # what takes longer goes on beside it
+                async with asyncio.timeout(_FIRST_TRY_S):
+                    await gate.try_to_open()
+            if gate.reason is None:
+                with contextlib.suppress(ReconcilingError):  # later, when it is open again
+                    await _begin(runtime)
             yield runtime
         finally:
             await db.dispose()
+
+
+async def _begin(runtime: Runtime) -> None:
+    """What a service does once it may use its database, before it is ready."""
+    async with runtime.db.transaction() as session:
+        await erasure.announce(session, runtime.eraser)
+    if runtime.service.prepare:
+        await runtime.service.prepare(runtime)
+    runtime.started.set()
 
 
 def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
@@ -224,8 +262,34 @@ async def running(runtime: Runtime, loops: Sequence[Awaitable[None]]) -> AsyncIt
 
 
 def _loops(runtime: Runtime, *, worker: bool) -> list[Awaitable[None]]:
-    extra = _worker(runtime) if worker else []
-    return [_check_topology_later(runtime), _relay(runtime), *extra]
+    doors = [_relay(runtime), *(_worker(runtime) if worker else [])]
+    return [
+        _check_topology_later(runtime),
+        runtime.gate.run(db=runtime.db, stop=runtime.stop, forget=worker),
+        _begin_later(runtime),
+        *(_once_begun(runtime, door) for door in doors),
+    ]
+
+
+async def _begin_later(runtime: Runtime) -> None:
+    """Begin as soon as the gate opens, where it did not at the start."""
+    while not runtime.started.is_set() and not runtime.stop.is_set():
+        await wait_any(runtime.gate.opened, runtime.stop)
+        try:
+            if not runtime.stop.is_set():
+                await _begin(runtime)
+        except (OSError, SQLAlchemyError, ReconcilingError) as error:
+            logger.warning("begin_failed", error=type(error).__name__)
+            await wait_any(runtime.stop, within=1)
+
+
+async def _once_begun(runtime: Runtime, door: Coroutine[Any, Any, None]) -> None:
+    try:
+        await wait_any(runtime.started, runtime.stop)
+        if runtime.started.is_set():
+            await door
+    finally:
+        door.close()
 
 
 def _told(task: "asyncio.Future[None]") -> None:
@@ -252,13 +316,13 @@ async def _check_topology_later(runtime: Runtime) -> None:
         runtime.topology_checked = await _topology_is_right(runtime)
 
 
-def _relay(runtime: Runtime) -> Awaitable[None]:
+def _relay(runtime: Runtime) -> Coroutine[Any, Any, None]:
     return relay.run_relay(db=runtime.db, amqp_url=runtime.settings.amqp_url, stop=runtime.stop)
 
 
-def _worker(runtime: Runtime) -> list[Awaitable[None]]:
+def _worker(runtime: Runtime) -> list[Coroutine[Any, Any, None]]:
     service, settings = runtime.service, runtime.settings
-    loops: list[Awaitable[None]] = [
+    loops: list[Coroutine[Any, Any, None]] = [
         inbox.run_commands(
             amqp_url=settings.amqp_url,
             queue=f"{service.name}.erasure",
@@ -312,6 +376,8 @@ async def _run_job(runtime: Runtime, job: Job) -> None:
 
 async def _once_among_replicas(runtime: Runtime, job: Job) -> None:
     """Hold an advisory lock while the job runs; another replica that holds it does the work."""
+    if runtime.gate.reason is not None:
+        return
     name = f"{runtime.service.name}.{job.name}"
     async with runtime.db.locks.connect() as connection:
         taken = await connection.scalar(

@@ -26,11 +26,13 @@ from fastapi import FastAPI
 
 from chassis import clock, service, topology
 from chassis.auth import Role
+from chassis.evidence import digest, load_key
 from chassis.ids import new_id
+from chassis.ledger import NO_PREVIOUS, seal
 from chassis.migrations import upgrade
 from chassis.service import Runtime, Service
 from contracts.base import Event, Kind
-from contracts.privacy import Erase, ErasureAcknowledged, ErasureSubject, Reason
+from contracts.privacy import Erase, ErasureAcknowledged, Reason
 from deploy.local.keys import make_secrets
 from deploy.local.layout import REPOSITORY, Layout
 from services.identity.credentials import AUDIENCES, TokenKeys, access_claims
@@ -55,6 +57,10 @@ class Stand:
     """Every envelope on the facts, commands and answers exchanges, in order of arrival."""
     position: int = 0
     """Of the last erase command that `erase` gave."""
+    head: str = NO_PREVIOUS
+    """The hash of its entry in the ledger copy."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Of those who write to the copy: it has no holes."""
 
     def token(
         self,
@@ -133,18 +139,34 @@ class Stand:
         return await self.hear(ErasureAcknowledged, broadcast_id=command.broadcast_id)
 
     async def order(self, *people: UUID) -> Erase:
-        """Give the erase command as privacy does, and do not wait."""
+        """Give the erase command as privacy does, the ledger copy first, and do not wait."""
+        async with self.turn:
+            command, sealed = self.entry(*people)
+            await self.runtime.ledger.append(command.position, sealed)
+        await self.broadcast(command)
+        return command
+
+    def entry(self, *people: UUID, **more: Any) -> tuple[Erase, bytes]:
+        """The next command, and its entry in the ledger copy as privacy signs it."""
         self.position += 1
-        command = Erase(
-            broadcast_id=new_id(),
-            position=self.position,
-            entry_hash=secrets.token_hex(32),
-            due_by=clock.now() + timedelta(days=30),
-            reason=Reason.SELF_SERVICE,
-            subjects=tuple(
-                ErasureSubject(erasure_id=new_id(), subject_id=person) for person in people
-            ),
-        )
+        entry = {
+            "position": self.position,
+            "previous_hash": self.head,
+            "broadcast_id": str(new_id()),
+            "at": clock.now().isoformat(),
+            "due_by": (clock.now() + timedelta(days=30)).isoformat(),
+            "reason": Reason.SELF_SERVICE.value,
+            "subjects": [
+                {"erasure_id": str(new_id()), "subject_id": str(person)} for person in people
+            ],
+            **more,
+        }
+        self.head = digest(entry)
+        sealed = seal(entry, load_key(self.layout.secrets / "privacy" / "evidence.pem"))
+        return Erase.model_validate({**entry, "entry_hash": self.head}), sealed
+
+    async def broadcast(self, command: Erase) -> None:
+        """Give this command as privacy does."""
         user = f"{self.vhost}-privacy"
         password = (self.layout.secrets / "privacy.password").read_text()
         where = urlsplit(self.settings.amqp_url)
@@ -153,19 +175,21 @@ class Stand:
         )
         async with privacy:
             await self.say(command, channel=await privacy.channel(), user=user)
-        return command
 
-    async def hear(self, event: type[Event], **fields: Any) -> dict[str, Any]:
-        """The data of the first such event with these values, waiting up to 30 s for it."""
+    async def hear(self, event: type[Event], *, times: int = 1, **fields: Any) -> dict[str, Any]:
+        """The data of the first such event with these values, or the third…, waiting up to 30 s."""
         wanted = {name: str(value) for name, value in fields.items()}
         for _ in range(1500):
+            left = times
             for envelope in self.heard:
                 data = envelope["data"]
                 if envelope["type"] == event.event_type() and all(
                     str(data.get(name)) == value for name, value in wanted.items()
                 ):
                     found: dict[str, Any] = data
-                    return found
+                    left -= 1
+                    if not left:
+                        return found
             await asyncio.sleep(0.02)
         raise AssertionError(f"{event.event_type()} with {wanted} was not heard")
 
@@ -215,6 +239,7 @@ async def standing(
     name = f"t{secrets.token_hex(5)}"
     layout = layout or Layout(folder / name)
     layout.make()
+    (layout.ledger / name).mkdir()
     passwords = make_secrets(layout)
     database_url = await _database(servers.postgres_url, f"{name}_{wired.name}")
     await asyncio.to_thread(

@@ -10,6 +10,7 @@ from services.privacy.actions.participants import trust_services
 from services.privacy.api import routers
 from services.privacy.consumers import ANSWERS, HANDLERS
 from services.privacy.jobs import JOBS
+from services.privacy.jobs.restores import rebuild
 from services.privacy.models import catalogue
 from services.privacy.settings import Settings
 
@@ -44,4 +45,5 @@ SERVICE = Service(
     jobs=JOBS,
     settings=Settings,
     prepare=_prepare,
+    rebuild=rebuild,
 )

@@ -42,13 +42,15 @@ async def test_a_participant_that_dies_at_every_seam_in_turn_erases_once_and_say
             filling = await rows.fill(connection, service.catalogue, person)
         for key in filling.files:
             await stand.runtime.storage.put(key, b"portrait")
-        command = await stand.order(person)
+        command, sealed = stand.entry(person)
+        await stand.broadcast(command)  # not in the copy yet, for it is the bus that must bring it
         for point in BEFORE_COMMIT:
             async with forgetful.worker(crash_at=point) as worker:
                 await forgetful.dies(worker)
             assert not await stand.rows("SELECT FROM applied")
             assert await left(forgetful, filling) == set(filling.tokens)
             assert not stand.heard_count(ErasureAcknowledged)
+        await stand.runtime.ledger.append(command.position, sealed)
         for point in AFTER_COMMIT:
             async with forgetful.worker(crash_at=point) as worker:
                 await forgetful.dies(worker)

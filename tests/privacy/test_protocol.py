@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from chassis import clock
 from chassis.evidence import digest
 from chassis.ids import new_id
+from chassis.ledger import NO_PREVIOUS
 from contracts.identity import AccountLocked, AccountOpened
 from contracts.privacy import Erase, ErasureCompleted
-from services.privacy.actions.broadcasts import NO_PREVIOUS
 from tests.privacy.conftest import OTHERS, Members, another_replica
 from tests.privacy.troupe import Troupe, ask, completed, open_steps, state
 from tests.stand import Stand

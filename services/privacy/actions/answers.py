@@ -178,9 +178,8 @@ def _describes(manifest: Mapping[str, Any], service: str) -> None:
 
 async def _known_position(session: AsyncSession, position: int, entry_hash: str) -> None:
     known = await session.scalar(
-        select(col(Broadcast.entry_hash)).where(
-            col(Broadcast.position) == position, col(Broadcast.sent_at).is_not(None)
-        )
+        # Also one that is not sent yet: a service may have it from the ledger copy already.
+        select(col(Broadcast.entry_hash)).where(col(Broadcast.position) == position)
     )
     if known != entry_hash:
         raise _RefusedError("unknown-position" if known is None else "another-entry")

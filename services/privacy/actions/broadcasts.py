@@ -17,8 +17,9 @@ from sqlmodel import col
 
 from chassis import clock, outbox, subjects
 from chassis.db import wake
-from chassis.evidence import canonical, digest
+from chassis.evidence import digest
 from chassis.ids import new_id
+from chassis.ledger import NO_PREVIOUS
 from chassis.tables import Instant
 from contracts.privacy import MAX_BATCH, Erase, ErasureSubject, Reason
 from services.privacy.models import (
@@ -27,13 +28,12 @@ from services.privacy.models import (
     Broadcast,
     Erasure,
     LastMessage,
+    Participant,
     Step,
     one_month_after,
 )
 
 BROADCAST_BELL = "broadcast"
-NO_PREVIOUS = "0" * 64
-"""What the first entry of the ledger is chained to."""
 _FIRST_CHASE = timedelta(seconds=5)
 _LONGEST_CHASE = timedelta(minutes=5)
 
@@ -141,6 +141,14 @@ async def reserve(
         "at": now.isoformat(),
         "due_by": min(erasure.due_by for erasure in batch).isoformat(),
         "reason": batch[0].reason,
+        # So that a privacy that was restored knows whom it has forgotten to ask.
+        "participants": list(
+            await session.scalars(
+                select(col(Participant.name))
+                .where(col(Participant.active))
+                .order_by(col(Participant.name))
+            )
+        ),
         "subjects": [
             {"erasure_id": str(erasure.erasure_id), "subject_id": str(erasure.subject_id)}
             for erasure in batch
@@ -160,7 +168,7 @@ async def reserve(
         .where(col(Erasure.erasure_id).in_([erasure.erasure_id for erasure in batch]))
         .values(position=broadcast.position)
     )
-    await session.execute(_FREEZE, {"position": position, "now": now, "levels": LEVELS})
+    await freeze(session, position=position, now=now)
     if sealed:
         await session.execute(
             upsert(LastMessage)
@@ -187,17 +195,23 @@ def _last_message(erasure: Erasure, sealed_address: bytes, now: datetime) -> dic
     }
 
 
+async def freeze(session: AsyncSession, *, position: int, now: datetime) -> None:
+    """Write down who takes part, for each person of a broadcast, and by when; later ones are not asked."""
+    await session.execute(_FREEZE, {"position": position, "now": now, "levels": LEVELS})
+
+
 _FREEZE = text(
     """
     INSERT INTO step (erasure_id, participant, position, due_by, escalate_at)
     SELECT erasure.erasure_id, participant.name, :position, due.by, :now + (due.by - :now) / :levels
-    FROM erasure CROSS JOIN participant, LATERAL (
+    FROM erasure JOIN broadcast USING (position) CROSS JOIN participant, LATERAL (
         SELECT least(erasure.due_by, :now + make_interval(days => participant.deadline_days)) AS by
     ) AS due
-    WHERE erasure.position = :position AND participant.active
+    WHERE position = :position AND participant.active
+      AND coalesce(jsonb_exists(entry -> 'participants', participant.name), true)
+    ON CONFLICT (erasure_id, participant) DO UPDATE SET position = excluded.position
     """
 ).bindparams(bindparam("position", type_=BigInteger), bindparam("now", type_=Instant))
-"""Who takes part, for each of these people, and by when; whoever comes later is not asked."""
 
 
 async def unsent(session: AsyncSession) -> Sequence[Broadcast]:
@@ -206,11 +220,6 @@ async def unsent(session: AsyncSession) -> Sequence[Broadcast]:
         select(Broadcast).where(col(Broadcast.sent_at).is_(None)).order_by(col(Broadcast.position))
     )
     return found.all()
-
-
-def ledger_entry(broadcast: Broadcast) -> bytes:
-    """What the ledger copy keeps of a broadcast."""
-    return canonical({"entry": broadcast.entry, "entry_hash": broadcast.entry_hash})
 
 
 async def send(session: AsyncSession, *, position: int) -> None:

@@ -10,11 +10,12 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import clock, crash, mail
+from chassis import clock, crash, ledger, mail
 from chassis.errors import UnavailableError
+from chassis.ledger import LedgerConflictError
 from chassis.mail import MailNotSentError
 from chassis.service import Job, Runtime
-from services.privacy.actions import answers, broadcasts, certificates, last_messages
+from services.privacy.actions import answers, broadcasts, certificates, last_messages, restores
 from services.privacy.credentials import certificate_key, seal, unseal
 from services.privacy.messages.certificates import ATTACHMENT, DOCUMENT, certificate_pdf
 from services.privacy.messages.erasures import erasure_completed
@@ -44,6 +45,8 @@ async def broadcast(runtime: Runtime) -> None:
                 raise
             log.error("addresses_unavailable_erasing_anyway", people=len(batch), exc_info=error)
             sealed = {}
+        if runtime.gate.reason is not None:  # nothing is reserved beside another past
+            return
         async with runtime.db.transaction() as session:
             await broadcasts.reserve(session, batch=batch, sealed=sealed)
         crash.point("privacy.after_reserve")
@@ -55,10 +58,16 @@ async def _finish(runtime: Runtime) -> None:
     async with runtime.db.transaction() as session:
         reserved = await broadcasts.unsent(session)
     for entry in reserved:
-        await runtime.ledger.append(entry.position, broadcasts.ledger_entry(entry))
+        try:
+            sealed = ledger.seal(entry.entry, runtime.eraser.key)
+            await runtime.ledger.append(entry.position, sealed)
+        except LedgerConflictError as error:  # what was broadcast counts, not what was reserved
+            runtime.gate.close(str(error), suspected=True)
+            return
         crash.point("privacy.after_ledger_copy")
         async with runtime.db.transaction() as session:
-            await broadcasts.send(session, position=entry.position)
+            if await restores.adopt(session, position=entry.position):
+                await broadcasts.send(session, position=entry.position)
         crash.point("privacy.after_send")
 
 

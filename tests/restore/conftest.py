@@ -1,0 +1,57 @@
+"""The five services as they run, each with a database that a test may replace by a backup."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from types import SimpleNamespace
+
+import pytest
+
+from services.consultations.wiring import SERVICE as CONSULTATIONS
+from services.directory.wiring import SERVICE as DIRECTORY
+from services.identity.wiring import SERVICE as IDENTITY
+from services.notifications.wiring import SERVICE as NOTIFICATIONS
+from services.privacy.wiring import SERVICE as PRIVACY
+from tests.mailbox import Mailbox
+from tests.stand import Stand, standing
+
+WIRED = {
+    wired.name: wired for wired in (IDENTITY, DIRECTORY, CONSULTATIONS, NOTIFICATIONS, PRIVACY)
+}
+
+House = Callable[[str], Awaitable[Stand]]
+
+
+@pytest.fixture(scope="session")
+async def house(
+    servers: SimpleNamespace, mailbox: Mailbox, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[House]:
+    """Gives the stand of a service, started when first asked for."""
+    stands: dict[str, Stand] = {}
+    async with AsyncExitStack() as stack:
+
+        async def stand_of(name: str) -> Stand:
+            if name not in stands:
+                folder = tmp_path_factory.mktemp(name)
+                others = [one for one in WIRED if one != name] if name == "privacy" else []
+                stands[name] = await stack.enter_async_context(
+                    standing(
+                        WIRED[name],
+                        servers=servers,
+                        folder=folder,
+                        smtp_url=mailbox.url,
+                        extra=others,
+                    )
+                )
+            return stands[name]
+
+        yield stand_of
+
+
+@pytest.fixture
+async def identity(house: House) -> Stand:
+    return await house("identity")
+
+
+@pytest.fixture
+async def privacy(house: House) -> Stand:
+    return await house("privacy")
