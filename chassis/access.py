@@ -48,10 +48,13 @@ files, `secret` is true or false: whether there is one.
 """
 
 
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
 class HeldColumn(BaseModel):
     """A personal column as it was declared; `label` is French."""
 
-    name: str = Field(max_length=63)
+    name: _Name
     label: str = Field(max_length=300)
     category: str = Field(max_length=40)
     mandatory: bool
@@ -69,8 +72,8 @@ class HeldUnder(BaseModel):
 class Section(BaseModel):
     """The rows of one table that name the person in one way."""
 
-    table: str = Field(max_length=63)
-    subject: str = Field(max_length=63)
+    table: _Name
+    subject: _Name
     purpose: str = Field(max_length=500)
     basis: str = Field(max_length=40)
     recipients: list[str] = Field(max_length=20)

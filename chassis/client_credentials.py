@@ -32,6 +32,10 @@ class ClientCredentials:
                 await self._fetch()
         return {"Authorization": f"Bearer {self._token}"}
 
+    def forget(self) -> None:
+        """The token was refused, as after a change of keys: the next headers bring another one."""
+        self._ends = float("-inf")
+
     async def _fetch(self) -> None:
         asked = time.monotonic()
         try:
@@ -41,8 +45,8 @@ class ClientCredentials:
                 auth=(self._client_id, self._secret_file.read_text(encoding="utf-8").strip()),
             )
             answer.raise_for_status()
-        except httpx2.HTTPError as error:
+            given = answer.json()
+            self._token = str(given["access_token"])
+            self._ends = asked + float(given["expires_in"]) - _RENEW_BEFORE_END_S
+        except (httpx2.HTTPError, ValueError, LookupError, TypeError) as error:
             raise UnavailableError from error
-        given = answer.json()
-        self._token = given["access_token"]
-        self._ends = asked + given["expires_in"] - _RENEW_BEFORE_END_S

@@ -140,6 +140,8 @@ async def unsealed(
     async for part in source:
         waiting += part
         if cipher is None and len(waiting) >= len(_MAGIC) + _WRAPPED_BYTES:
+            if not waiting.startswith(_MAGIC):
+                raise InvalidTag
             wrapped = bytes(waiting[len(_MAGIC) : len(_MAGIC) + _WRAPPED_BYTES])
             cipher = AESGCM(_HPKE.decrypt(wrapped, private, _MAGIC + context))
             del waiting[: len(_MAGIC) + _WRAPPED_BYTES]

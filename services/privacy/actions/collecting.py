@@ -88,14 +88,10 @@ async def collect(
 
     Raises `SubjectErasedError` when the person was erased somewhere: they are on their way out.
     """
-    try:
-        headers: Mapping[str, str] | None = await runtime.credentials.headers()
-    except (UnavailableError, httpx2.HTTPError, ValueError, KeyError):
-        headers = None
     return list(
         await asyncio.gather(
             *(
-                _service(runtime, asked, service, headers, person_id=person_id, rows=rows)
+                _service(runtime, asked, service, person_id=person_id, rows=rows)
                 for service in asked.services
             )
         )
@@ -106,7 +102,6 @@ async def _service(
     runtime: Runtime,
     asked: Asked,
     service: str,
-    headers: Mapping[str, str] | None,
     *,
     person_id: UUID,
     rows: int | None,
@@ -116,7 +111,7 @@ async def _service(
             service=service, answered=True, why_not=None, sections=asked.own.sections
         )
     try:
-        held = await _pages(runtime, service, headers, person_id=person_id, rows=rows)
+        held = await _pages(runtime, service, person_id=person_id, rows=rows)
         if not _complete(held, asked.manifests.get(service)):
             raise UnansweredError("incomplete_answer")
     except UnansweredError as error:
@@ -128,7 +123,6 @@ async def _service(
 async def _pages(
     runtime: Runtime,
     service: str,
-    headers: Mapping[str, str] | None,
     *,
     person_id: UUID,
     rows: int | None,
@@ -142,7 +136,6 @@ async def _pages(
             runtime,
             service,
             f"{person_id}?offset={offset}&limit={limit}",
-            headers,
             max_bytes=room,
             patience=_PATIENCE_FOR_ALL_S if rows is None else _PATIENCE_S,
         )
@@ -167,17 +160,12 @@ async def fetch_file(runtime: Runtime, *, service: str, person_id: UUID, key: st
             if not await access.owns_file(session, catalogue, person_id=person_id, key=key):
                 return None
         return await runtime.storage.get(key)
-    try:
-        headers = await runtime.credentials.headers()
-    except (UnavailableError, httpx2.HTTPError, ValueError, KeyError):
-        raise UnansweredError("unreachable") from None
     path = f"{person_id}/files/{quote(key, safe='/')}"
     try:
         return await _get(
             runtime,
             service,
             path,
-            headers,
             max_bytes=MAX_FILE_BYTES,
             patience=_PATIENCE_FOR_ALL_S,
         )
@@ -193,34 +181,48 @@ async def _get(
     runtime: Runtime,
     service: str,
     path: str,
-    headers: Mapping[str, str] | None,
     *,
     max_bytes: int,
     patience: float,
 ) -> bytes:
     where = runtime.settings.service_urls.get(service)
-    if where is None or headers is None:
+    if where is None:
         raise UnansweredError("unreachable")
     url = f"{where}/internal/subjects/{path}"
-    body = bytearray()
     try:
-        async with (
-            asyncio.timeout(patience),
-            runtime.http.stream("GET", url, headers=headers) as answer,
-        ):
-            if answer.status_code == HTTPStatus.GONE:
-                raise SubjectErasedError
-            if answer.status_code == HTTPStatus.NOT_FOUND:
-                raise _NotThereError("wrong_answer")
-            if answer.status_code != HTTPStatus.OK:
-                raise UnansweredError("unreachable")
-            async for part in answer.aiter_bytes():
-                body += part
-                if len(body) > max_bytes:
-                    raise UnansweredError("wrong_answer")
-    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError):
+        async with asyncio.timeout(patience):
+            body = await _body(runtime, url, max_bytes=max_bytes)
+            if body is None:  # our token was refused, as after a change of keys
+                runtime.credentials.forget()
+                body = await _body(runtime, url, max_bytes=max_bytes)
+    except (UnavailableError, httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError):
         raise UnansweredError("unreachable") from None
-    return bytes(body)
+    if body is None:
+        raise UnansweredError("unreachable")
+    return body
+
+
+async def _body(runtime: Runtime, url: str, *, max_bytes: int) -> bytes | None:
+    """What the service answers, or None to a token that it does not take."""
+    headers = await runtime.credentials.headers()
+    async with runtime.http.stream("GET", url, headers=headers) as answer:
+        match answer.status_code:
+            case HTTPStatus.OK:
+                pass
+            case HTTPStatus.UNAUTHORIZED:
+                return None
+            case HTTPStatus.GONE:
+                raise SubjectErasedError
+            case HTTPStatus.NOT_FOUND:
+                raise _NotThereError("wrong_answer")
+            case _:
+                raise UnansweredError("unreachable")
+        body = bytearray()
+        async for part in answer.aiter_bytes():
+            body += part
+            if len(body) > max_bytes:
+                raise UnansweredError("wrong_answer")
+        return bytes(body)
 
 
 def _read(body: bytes, service: str) -> Held:
@@ -229,7 +231,8 @@ def _read(body: bytes, service: str) -> Held:
         held = Held.model_validate_json(body)
     except ValidationError:
         raise UnansweredError("wrong_answer") from None
-    if held.service != service:
+    ways = [_way(section) for section in held.sections]
+    if held.service != service or len(set(ways)) != len(ways):
         raise UnansweredError("wrong_answer")
     for section in held.sections:
         names = {column.name for column in section.columns}
