@@ -1,9 +1,12 @@
 """Taking messages off a queue: one connection, in order, a few at a time, acknowledged by hand.
 
+A quorum queue puts what a lost consumer held behind what it has already put back. The order survives
+because every consumer has the same prefetch: the next one is handed all of it at once, and nobody
+holds a part. A consumer that began with one message, lost it, and left the rest to its successor
+would have moved that message behind the others.
+
 A message that kills the process must not take its neighbours to the dead letters: the broker counts
-a delivery for everything the dying consumer held. So every connection starts with one message at a
-time and takes more only once it has finished one that was never delivered before - by then whatever
-killed its predecessor is through, or has reached its delivery limit alone.
+a delivery for everything the dying consumer held. Whoever takes messages looks at `suspicious`.
 """
 
 import asyncio
@@ -15,11 +18,14 @@ from typing import Any, Self
 from uuid import UUID
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pydantic import ValidationError
 
 from chassis.bus import BROKEN, Backoff, close, connect, wait_any
 from contracts.base import Envelope
+
+SUSPICIOUS = 2
+"""Lost once is a restart or a network; lost twice over the same message may be its doing."""
 
 logger = structlog.get_logger()
 
@@ -58,19 +64,16 @@ def delivery_of(envelope: Envelope, *, sender: str | None, redelivered: bool) ->
 class Source:
     """One consumer on one queue."""
 
-    def __init__(self, *, prefetch: int) -> None:
-        self.prefetch = prefetch
+    def __init__(self) -> None:
         self.lost = asyncio.Event()
         """The channel is gone: what was taken will be delivered again, here or elsewhere."""
-        self.proven = asyncio.Event()
-        """A message that was never delivered before has been finished."""
         self._arrived = asyncio.Event()
         self._buffer: deque[AbstractIncomingMessage] = deque()
 
     @classmethod
     async def open(cls, channel: AbstractChannel, *, queue: str, prefetch: int) -> Self:
         """Start consuming; raises aio-pika's `ChannelClosed` when there is no such queue."""
-        source = cls(prefetch=prefetch)
+        source = cls()
         await channel.set_qos(prefetch_count=prefetch)
         channel.close_callbacks.add(source._on_gone)
         underlay = await channel.get_underlay_channel()
@@ -89,20 +92,12 @@ class Source:
 
     async def take(self, limit: int, stop: asyncio.Event) -> list[AbstractIncomingMessage]:
         """What has arrived, at least one message; empty when it is time to leave this source."""
-        enough = (self.proven,) if self.prefetch == 1 else ()
         while not stop.is_set() and not self.lost.is_set():
             if self._buffer:
                 return [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
-            if any(event.is_set() for event in enough):
-                break
             self._arrived.clear()
-            await wait_any(self._arrived, self.lost, stop, *enough)
+            await wait_any(self._arrived, self.lost, stop)
         return []
-
-    def finished(self, *messages: AbstractIncomingMessage) -> None:
-        """Say that these were acknowledged."""
-        if any(deliveries(message) == 0 for message in messages):
-            self.proven.set()
 
 
 async def consume(
@@ -122,14 +117,10 @@ async def consume(
         try:
             connection = await connect(amqp_url, purpose=f"consume {queue}")
             try:
-                await _on_connection(
-                    connection,
-                    queue=queue,
-                    prefetch=prefetch,
-                    stop=stop,
-                    work=work,
-                    backoff=backoff,
-                )
+                channel = await connection.channel(publisher_confirms=False)
+                source = await Source.open(channel, queue=queue, prefetch=prefetch)
+                backoff.reset()
+                await work(source)
             finally:
                 await close(connection)
         except BROKEN as error:
@@ -138,32 +129,15 @@ async def consume(
             await wait_any(stop, within=backoff.next())
 
 
-async def _on_connection(
-    connection: AbstractConnection,
-    *,
-    queue: str,
-    prefetch: int,
-    stop: asyncio.Event,
-    work: Callable[[Source], Awaitable[None]],
-    backoff: Backoff,
-) -> None:
-    allowed = 1
-    while not stop.is_set():
-        channel = await connection.channel(publisher_confirms=False)
-        source = await Source.open(channel, queue=queue, prefetch=allowed)
-        backoff.reset()
-        await work(source)
-        if source.lost.is_set():
-            return
-        if source.proven.is_set():
-            allowed = prefetch
-        await channel.close()
-
-
 def deliveries(message: AbstractIncomingMessage) -> int:
     """How often the broker delivered it before; quorum queues count."""
     counted = message.headers.get("x-delivery-count")
     return counted if isinstance(counted, int) else int(bool(message.redelivered))
+
+
+def suspicious(message: AbstractIncomingMessage) -> bool:
+    """Whether its consumer was lost twice: it may be what kills them."""
+    return deliveries(message) >= SUSPICIOUS
 
 
 async def decode(message: AbstractIncomingMessage, *, queue: str) -> Envelope | None:

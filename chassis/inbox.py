@@ -7,7 +7,8 @@ later ones of its aggregate, and nobody else.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import clock, crash, inbox_rows
 from chassis.bus import Backoff, wait_any
 from chassis.commands import run_commands
-from chassis.consuming import Delivery, Source, consume, decode, deliveries, refuse
+from chassis.consuming import Delivery, Source, consume, decode, deliveries, refuse, suspicious
 from chassis.db import Database, wake
 from chassis.handling import BELL, Streak, count, handle, is_late, slug
 from chassis.inbox_rows import Arrival, Handler, State, Table, arrival_of, table_of
@@ -86,16 +87,16 @@ class _Consumer:
         while pending or (taken := await source.take(BATCH, self._stop)):
             if not pending:
                 read = [(message, await self._read(message)) for message in taken]
-                source.finished(*(message for message, arrival in read if arrival is None))
                 pending = [(message, arrival) for message, arrival in read if arrival is not None]
                 continue
-            batch = pending[:1] if self._streak.probing else pending
-            settled = await self._settle([arrival for _, arrival in batch], source)
+            batch = list(itertools.takewhile(lambda one: suspicious(one[0]), pending))
+            work = self._write_down if batch else self._process
+            batch = batch or (pending[:1] if self._streak.probing else pending)
+            settled = await self._settle([arrival for _, arrival in batch], work, source)
             if not settled:
                 return
             crash.point("inbox.after_commit_before_ack")
             await batch[settled - 1][0].ack(multiple=True)
-            source.finished(*(message for message, _ in batch[:settled]))
             pending = pending[settled:]
             await self._streak.pause(self._stop, source.lost)
 
@@ -129,19 +130,38 @@ class _Consumer:
             return known is not None and known[0].routing_key() == message.routing_key
         return True  # an operator put it back into the queue
 
-    async def _settle(self, batch: Sequence[Arrival], source: Source) -> int:
-        """Process a batch, waiting for the database if need be.
+    async def _settle(
+        self,
+        batch: Sequence[Arrival],
+        work: Callable[[Sequence[Arrival]], Awaitable[int]],
+        source: Source,
+    ) -> int:
+        """Do that work with a batch, waiting for the database if need be.
 
         Returns how many of it are settled, from its beginning; 0 when all will be delivered again.
         """
         backoff = Backoff(longest=3.0)
         while not self._stop.is_set() and not source.lost.is_set():
             try:
-                return await self._process(batch)
+                return await work(batch)
             except Exception as error:
                 logger.error("inbox_waits_for_database", queue=self._queue, exc_info=error)
             await wait_any(self._stop, source.lost, within=backoff.next())
         return 0
+
+    async def _write_down(self, batch: Sequence[Arrival]) -> int:
+        """Leave a batch to the retries, which count each attempt before they make it.
+
+        One of it may kill every process that handles it; written down, none is delivered any more.
+        """
+        async with self._db.transaction() as session:
+            fresh = await inbox_rows.record(session, batch)
+            held = [one for one in batch if one.event_id in fresh and not one.reason]
+            if held:
+                await inbox_rows.hold(session, held)
+                wake(session, BELL)
+        count(self._db, {State.WAITING: len(held), State.PARKED: len(fresh) - len(held)})
+        return len(batch)
 
     async def _process(self, batch: Sequence[Arrival]) -> int:
         """Apply a batch around whatever fails in it; returns how many are settled.

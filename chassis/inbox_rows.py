@@ -142,7 +142,7 @@ _FENCE = _bound("UPDATE inbox SET state = 'fenced' WHERE event_id = ANY(:ids)", 
 _HOLD = _bound(
     """
     UPDATE inbox SET state = 'waiting', retry_at = :now, type = h.type, body = h.body,
-        sender = h.sender, reason = 'behind-another'
+        sender = h.sender, reason = 'in-line'
     FROM unnest(:ids, :types, :bodies, :senders) h (event_id, type, body, sender)
     WHERE inbox.event_id = h.event_id
     """,
@@ -254,7 +254,7 @@ async def fence(session: AsyncSession, batch: Sequence[Arrival]) -> None:
 
 
 async def hold(session: AsyncSession, batch: Sequence[Arrival]) -> None:
-    """These wait behind another of their aggregate."""
+    """These wait: behind another of their aggregate, or to be tried one by one."""
     await session.execute(
         _HOLD,
         {

@@ -130,7 +130,7 @@ async def test_a_failing_event_holds_back_its_aggregate_and_nobody_else(bus: Bus
         "SELECT aggregate, reason, body IS NOT NULL FROM inbox WHERE state = 'waiting' ORDER BY \"order\""
     )
     assert {row["aggregate"] for row in rows} == {str(broken)}
-    assert [row["reason"] for row in rows] == ["RuntimeError", "behind-another", "behind-another"]
+    assert [row["reason"] for row in rows] == ["RuntimeError", "in-line", "in-line"]
     repaired.set()
     await bus.until(DONE, 84, seconds=15)  # after the pause of five seconds
     assert (await bus.effects())[str(broken)] == [0, 1, 2, 3]

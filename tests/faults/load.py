@@ -31,7 +31,7 @@ class Load:
             str(thing): list(range(count)) for thing, count in self._committed.items()
         }
         assert await self._bus.waiting("beta.dead") == 0
-        assert not await self._bus.value("SELECT max(attempts) FROM inbox")
+        assert await self._bus.value("SELECT max(attempts) FROM inbox") <= 1  # nothing failed
 
 
 @asynccontextmanager

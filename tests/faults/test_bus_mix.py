@@ -10,18 +10,10 @@ import pytest
 from tests.bus import BusStand
 from tests.faults.load import loaded
 from tests.faults.proxy import Proxy, proxying
-from tests.faults.workers import terminate, worker
+from tests.faults.workers import cut, terminate, worker
 
 SECONDS = float(os.environ.get("CCIB_MIX_SECONDS", "20"))
 SEEDS = [int(seed) for seed in os.environ.get("CCIB_MIX_SEEDS", "20261123").split(",")]
-
-
-async def cut_database(bus: BusStand) -> None:
-    await bus.rows(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name LIKE 'ccib-%'"
-        " AND application_name <> 'ccib-alpha' AND pid <> pg_backend_pid()"
-    )
 
 
 async def freeze(proxy: Proxy, seconds: float) -> None:
@@ -61,7 +53,7 @@ async def test_a_history_of_random_faults_adds_up(bus: BusStand, seed: int) -> N
                     case "slow":
                         proxy.delay = chance.choice([0, 0.02, 0.1])
                     case "cut":
-                        await cut_database(bus)
+                        await cut(bus, "ccib-%")  # but not what writes the load
                 await asyncio.sleep(chance.uniform(0, 1))
         proxy.delay = 0
         await load.arrived(seconds=60)

@@ -63,3 +63,13 @@ async def terminate(process: asyncio.subprocess.Process, *, seconds: float = 15)
 async def done(bus: BusStand, count: int, *, seconds: float = 60) -> None:
     """Wait until so many events are finished."""
     await bus.until("SELECT count(*) = $1 FROM inbox WHERE state = 'done'", count, seconds=seconds)
+
+
+async def cut(bus: BusStand, application: str) -> None:
+    """Kill the database connections of that name, as a failover does."""
+    await bus.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name LIKE $1"
+        " AND application_name <> 'ccib-alpha' AND pid <> pg_backend_pid()",
+        application,
+    )
