@@ -7,6 +7,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,10 +21,12 @@ import pytest
 from chassis import clock, topology
 from chassis.ids import new_id
 from contracts.base import Event, Kind
-from contracts.directory import MembershipGranted
+from contracts.directory import MembershipEnded, MembershipGranted
 from contracts.privacy import Erase, ErasureSubject, Reason
 from deploy.local.layout import REPOSITORY
 from tests.proxy import Proxy, proxying
+
+FACTS = (MembershipGranted, MembershipEnded)
 
 
 @dataclass
@@ -33,6 +36,8 @@ class PartnerStand:
     user: str
     state: Path
     proxy: Proxy
+    program: tuple[str, ...]
+    """What Python runs."""
     environment: dict[str, str]
     channel: aio_pika.abc.AbstractChannel
     answers: list[tuple[dict[str, Any], aio_pika.abc.AbstractIncomingMessage]] = field(
@@ -44,8 +49,7 @@ class PartnerStand:
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "deploy.local.partner",
+            *self.program,
             cwd=REPOSITORY,
             env=self.environment,
         )
@@ -114,10 +118,20 @@ def granted(person_id: UUID) -> MembershipGranted:
 
 @pytest.fixture
 async def partner(servers: SimpleNamespace, tmp_path: Path) -> AsyncIterator[PartnerStand]:
+    """The demo partner of the local platform."""
+    async with standing(servers, tmp_path, program=("-m", "deploy.local.partner")) as stand:
+        yield stand
+
+
+@asynccontextmanager
+async def standing(
+    servers: SimpleNamespace, folder: Path, *, program: tuple[str, ...]
+) -> AsyncIterator[PartnerStand]:
+    """A partner's process on a virtual host of its own; it keeps what it knows in `folder`."""
     vhost = f"p{secrets.token_hex(5)}"
     wanted = topology.definitions(vhost=vhost, prefix=f"{vhost}-", passwords={}, consumes={})
     own = topology.partner_definitions(
-        vhost=vhost, prefix=f"{vhost}-", name="demo", password="demo", facts=[MembershipGranted]
+        vhost=vhost, prefix=f"{vhost}-", name="demo", password="demo", facts=FACTS
     )
     for name, values in own.items():
         wanted[name] = [*wanted[name], *values]
@@ -138,14 +152,21 @@ async def partner(servers: SimpleNamespace, tmp_path: Path) -> AsyncIterator[Par
         channel = await connection.channel()
         stand = PartnerStand(
             user=user,
-            state=tmp_path / "partner.json",
+            state=folder / "partner.json",
             proxy=proxy,
             channel=channel,
+            program=program,
             environment={
                 "PATH": os.environ["PATH"],
-                "CCIB_PARTNER_AMQP_URL": f"amqp://{user}:demo@127.0.0.1:{proxy.port}/{vhost}",
+                "CCIB_PARTNER_AMQP_URL": (
+                    url := f"amqp://{user}:demo@127.0.0.1:{proxy.port}/{vhost}"
+                ),
                 "CCIB_PARTNER_QUEUE": "ext.demo.events",
-                "CCIB_PARTNER_STATE": str(tmp_path / "partner.json"),
+                "CCIB_PARTNER_STATE": str(folder / "partner.json"),
+                # The names that the example for partners uses.
+                "BROKER": url,
+                "QUEUE": "ext.demo.events",
+                "DATABASE": str(folder / "partner.db"),
             },
         )
         ear = await channel.declare_queue("test.ear", durable=True)
