@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
-from cli.console import REFUSED, UNREADABLE, AsJson, err, out, stop, tell
+from cli.console import REFUSED, UNREADABLE, AsJson, err, grid, out, stop, tell
 from cli.platform import LOCAL_STACK, SERVICES, Platform, RefusedError, Stack
 
 app = typer.Typer(
@@ -265,7 +264,7 @@ def _tell_counts(found: _Answers, done: str, *, as_json: bool, some: bool = Fals
 
 
 def _show(rows: list[dict[str, Any]], *columns: str) -> None:
-    table = Table(*columns)
+    table = grid(*columns)
     for row in rows:
         table.add_row(*(NONE if row[name] is None else str(row[name]) for name in columns))
     out.print(table)

@@ -5,9 +5,8 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.table import Table
 
-from cli.console import AsJson, out, tell
+from cli.console import AsJson, grid, out, tell
 from cli.platform import LOCAL_STACK, Platform, Stack
 
 app = typer.Typer(
@@ -40,7 +39,7 @@ def list_erasures(
     if not found:
         out.print("no erasures")
         return
-    table = Table("erasure", "state", "reason", "requested", "completed", "waits for")
+    table = grid("erasure", "state", "reason", "requested", "completed", "waits for")
     for one in found:
         table.add_row(
             one["erasure_id"],
@@ -67,7 +66,7 @@ def show(
         return
     for name in ("erasure_id", "state", "requested_at", "due_by", "completed_at", "certificate"):
         out.print(f"{name}: {found[name] or '-'}", soft_wrap=True, highlight=False)
-    table = Table("participant", "outcome", "proven", "deleted", "detached", "kept")
+    table = grid("participant", "outcome", "proven", "deleted", "detached", "kept")
     for step in found["steps"]:
         counts = step["counts"] or {}
         table.add_row(

@@ -3,9 +3,8 @@
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from cli.console import AsJson, out, tell
+from cli.console import AsJson, grid, out, tell
 from cli.platform import LOCAL_STACK, Platform, Stack
 
 app = typer.Typer(
@@ -33,7 +32,7 @@ def list_participants(stack: Stack = LOCAL_STACK, as_json: AsJson = False) -> No
     if as_json:
         tell(found)
         return
-    table = Table("name", "kind", "takes part", "contact", "days to answer", "not answered")
+    table = grid("name", "kind", "takes part", "contact", "days to answer", "not answered")
     for one in found:
         owes = str(one["open_steps"])
         if one["open_steps"] and not one["active"]:

@@ -18,8 +18,8 @@ _NOT_READY = {
     "database unreachable": "look at its PostgreSQL server, the network and the password; it goes on "
     "by itself when the database answers",
 }
-_METRIC = re.compile(
-    r'^(\w+)\{[^}]*service="(\w+)"(?:[^}]*hash="(\w+)")?[^}]*\} (\S+)$', re.MULTILINE
+_MANIFEST = re.compile(
+    r'^manifest_announced\{(?=[^}]*service="(\w+)")[^}]*hash="(\w+)"[^}]*\} 1', re.MULTILINE
 )
 
 
@@ -57,9 +57,7 @@ async def service(client: httpx2.AsyncClient, name: str, url: str, sources: Sour
             broken(name, f"lives but is not ready: {reason}", _NOT_READY.get(reason, f"read {log}"))
         )
     metrics = (await client.get(f"{url}/metrics")).text
-    for metric, of, digest, value in _METRIC.findall(metrics):
-        if metric == "manifest_announced" and of == name and float(value):
-            told.manifest = digest
+    told.manifest = next((digest for of, digest in _MANIFEST.findall(metrics) if of == name), None)
     return told
 
 
