@@ -19,16 +19,19 @@ from contracts.directory import (
     MembershipGranted,
     MembershipRefused,
     MembershipRequested,
+    MembershipsTold,
     PersonAttached,
     PersonDetached,
 )
-from contracts.identity import AccountLocked, AccountOpened
+from contracts.identity import AccountLocked, AccountOpened, RolesChanged
+from contracts.notifications import RetentionWarningSettled
 from contracts.privacy import (
     Erase,
     ErasureAcknowledged,
     ManifestAnnounced,
     NoticePublished,
     PartnerAcknowledged,
+    RetentionWarningDue,
 )
 
 _MODULES = (consultations, directory, identity, notifications, privacy)
@@ -67,11 +70,17 @@ LISTENERS: Mapping[str, tuple[type[Event], ...]] = {
         ConsultationClosed,
         ConsultationCancelled,
         NoticePublished,
+        RetentionWarningDue,
     ),
     "privacy": (
         Erase,
         AccountOpened,
         AccountLocked,
+        RolesChanged,
+        AnimatorAppointed,
+        MembershipGranted,
+        MembershipsTold,
+        RetentionWarningSettled,
         ManifestAnnounced,
         ErasureAcknowledged,
         PartnerAcknowledged,

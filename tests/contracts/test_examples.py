@@ -1,6 +1,7 @@
 """What partners copy works without us, and catches a partner who does it wrong."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -104,3 +105,18 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize("name", WRONG)
 def test_a_partner_who_does_it_wrong_is_found_out(verdicts: dict[str, str], name: str) -> None:
     assert f"FAILED test_partner.py::{WRONG[name][2]}" in verdicts[name], verdicts[name]
+
+
+def test_the_page_for_partners_shows_what_is_there() -> None:
+    """Its code is the code that is tested, its messages are the examples."""
+    page = Path("docs/partners.md").read_text()
+    consumer = (FOLDER / "examples" / "consumer.py").read_text()
+    examples = {path.read_text() for path in (FOLDER / "examples").glob("*.json")}
+    shown = re.findall(r"```(python|json)\n(.*?)```", page, flags=re.DOTALL)
+    assert len(shown) == 4
+    for language, text in shown:
+        assert text in (consumer if language == "python" else examples)
+    for link in re.findall(r"\]\((\.\./[^)]+)\)", page):
+        assert (Path("docs") / link).exists(), link
+    for event in PARTNERS_HEAR:
+        assert f"| `{event.event_type()}` | `{event.kind.value}` |" in page
