@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 MAX_FILES_BYTES = 2_000_000_000
 """Of all files of one archive; the others are named in it."""
+_PAUSES_S = (0.5, 2.0)
 
 
 async def build(runtime: Runtime) -> None:
@@ -92,9 +93,7 @@ async def _fill(runtime: Runtime, sealer: Sealer, copy: Copy, *, patient: bool) 
                 copy.absent[service, key] = "l'archive serait trop grande ; demandez-le au délégué"
                 continue
             try:
-                content = await collecting.fetch_file(
-                    runtime, service=service, person_id=copy.person_id, key=key
-                )
+                content = await _file(runtime, service, copy.person_id, key)
             except UnansweredError:
                 if patient:
                     raise
@@ -107,6 +106,18 @@ async def _fill(runtime: Runtime, sealer: Sealer, copy: Copy, *, patient: bool) 
             await asyncio.to_thread(add, name, content, packed=False)
         await asyncio.to_thread(add_documents)
     sealer.close()
+
+
+async def _file(runtime: Runtime, service: str, person_id: UUID, key: str) -> bytes | None:
+    """A file; a moment's trouble with one does not cost all the others once more."""
+    for pause in _PAUSES_S:
+        try:
+            return await collecting.fetch_file(
+                runtime, service=service, person_id=person_id, key=key
+            )
+        except UnansweredError:
+            await asyncio.sleep(pause)
+    return await collecting.fetch_file(runtime, service=service, person_id=person_id, key=key)
 
 
 async def _store(
