@@ -146,7 +146,8 @@ def _queues(
                 found.append(
                     broken(
                         service,
-                        f"nobody reads its queue {name}, where {_messages(waiting)} wait",
+                        f"nobody reads its queue {name}"
+                        + (f", where {_messages(waiting)} wait" if waiting else ""),
                         "start its worker again; if it runs, its log says why it does not consume",
                     )
                 )
@@ -154,7 +155,7 @@ def _queues(
                 found.append(
                     attention(
                         service,
-                        f"{_messages(waiting)} wait in its queue {name}",
+                        f"its queue {name} is long: {_messages(waiting)}",
                         "it reads more slowly than others write: look at its log and its database",
                     )
                 )
@@ -178,7 +179,7 @@ def _queues(
         found.append(
             attention(
                 "broker",
-                f"{_messages(unrouted)} that nobody listens to lie in {_UNROUTED}",
+                f"{_messages(unrouted)} in {_UNROUTED}: facts that nobody listens to",
                 "a binding is missing, or a release publishes facts that no release consumes yet",
             )
         )
