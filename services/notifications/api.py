@@ -12,16 +12,22 @@ from chassis import pagination
 from chassis.auth import CurrentUser
 from chassis.session import SessionDep, runtime_of
 from services.notifications import queries
-from services.notifications.actions import notices, subscriptions
+from services.notifications.actions import notices, preferences, subscriptions
 from services.notifications.credentials import subscription_of
-from services.notifications.messages import line_of
-from services.notifications.models import Kind, Subscription
+from services.notifications.messages import NECESSARY, line_of
+from services.notifications.models import OFFERS, Kind, Offer, Preference, Subscription
 from services.notifications.schemas import (
+    AlwaysView,
     Choices,
+    Frequency,
     InboxPage,
+    MessageView,
     NoticeView,
+    PreferenceChoices,
+    PreferencesView,
     SubscriptionView,
     UnsubscribeView,
+    WayView,
 )
 
 router = APIRouter(prefix="/api/notifications", tags=["notifications"])
@@ -46,6 +52,43 @@ async def choose_newsletters(
         choices={choice.community_id: choice.subscribed for choice in body},
     )
     return await queries.own_subscriptions(session, viewer=user)
+
+
+@router.get("/me/preferences")
+async def own_preferences(session: SessionDep, user: CurrentUser) -> PreferencesView:
+    """Every kind of message, by which way it comes, how often, and what can be refused (N4.2)."""
+    chosen = await queries.own_preferences(session, viewer=user)
+    return PreferencesView(
+        messages=[_message(kind, offer, chosen.get(kind)) for kind, offer in OFFERS.items()],
+        always=[AlwaysView(label=label, why=why) for label, why in NECESSARY.items()],
+    )
+
+
+@router.put("/me/preferences")
+async def choose_messages(
+    body: PreferenceChoices, session: SessionDep, user: CurrentUser
+) -> PreferencesView:
+    """Choose ways and rhythm by kind of message. What is not named stays as it is."""
+    await preferences.choose(session, person_id=user.account_id, choices=body)
+    return await own_preferences(session, user)
+
+
+@router.post("/me/preferences/refuse-all")
+async def refuse_all(session: SessionDep, user: CurrentUser) -> PreferencesView:
+    """Refuse all that is not necessary, newsletters included, in one go."""
+    await preferences.refuse_all(session, person_id=user.account_id)
+    return await own_preferences(session, user)
+
+
+def _message(kind: Kind, offer: Offer, chosen: Preference | None) -> MessageView:
+    rhythm = Frequency(chosen.frequency) if chosen else Frequency.AT_ONCE
+    return MessageView(
+        kind=kind,
+        label=offer.label,
+        mail=WayView(on=chosen is None or chosen.mail, can_refuse=offer.mail),
+        site=WayView(on=chosen is None or chosen.site, can_refuse=offer.site),
+        frequency=rhythm if offer.rhythm else None,
+    )
 
 
 @router.get("/me/inbox")

@@ -21,8 +21,8 @@ from contracts.directory import (
     MembershipRefused,
     MembershipRequested,
 )
-from contracts.privacy import NoticePublished, RetentionWarningDue
-from services.notifications.actions import memberships, notices, warnings
+from contracts.privacy import NoticePublished, ProcessingObjected, RetentionWarningDue
+from services.notifications.actions import memberships, notices, preferences, warnings
 
 
 async def community_opened(session: AsyncSession, event: CommunityOpened, _: Delivery) -> None:
@@ -124,6 +124,12 @@ async def retention_warning_due(
     )
 
 
+async def processing_objected(
+    session: AsyncSession, event: ProcessingObjected, _: Delivery
+) -> None:
+    await preferences.refuse_all(session, person_id=event.person_id)
+
+
 HANDLERS: Mapping[type[Event], Handler[Any]] = {
     CommunityOpened: community_opened,
     AnimatorAppointed: animator_appointed,
@@ -137,4 +143,5 @@ HANDLERS: Mapping[type[Event], Handler[Any]] = {
     ConsultationCancelled: consultation_cancelled,
     NoticePublished: notice_published,
     RetentionWarningDue: retention_warning_due,
+    ProcessingObjected: processing_objected,
 }

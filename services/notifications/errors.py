@@ -8,3 +8,10 @@ class NotAMemberError(InvalidInputError):
 
     slug = "not-a-member"
     title = "Vous n'êtes pas membre de cette communauté"
+
+
+class NecessaryMessageError(InvalidInputError):
+    """The message is necessary, or cannot come in that rhythm: nobody can choose about it."""
+
+    slug = "necessary-message"
+    title = "Ce choix n'est pas possible pour ce message"

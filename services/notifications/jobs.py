@@ -1,7 +1,7 @@
 """What the clock starts in notifications."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -16,13 +16,22 @@ from chassis.service import Job, Runtime
 from services.notifications import queries
 from services.notifications.actions import notices, warnings
 from services.notifications.credentials import unsubscribe_token
-from services.notifications.messages import day_of, mail_of, unsubscribe_headers
-from services.notifications.models import Kind
+from services.notifications.messages import (
+    Listed,
+    Mail,
+    day_of,
+    digest_of,
+    mail_of,
+    unsubscribe_headers,
+)
+from services.notifications.models import Delivery, Kind
 from services.notifications.queries import Claimed
 
 _BATCH = 100
 """Mails whose addresses are asked for at once, and forgotten when these are sent."""
 _AT_ONCE = 4
+_IN_ONE_MAIL = 50
+"""Consultations that go into one gathered mail, besides the first."""
 
 log = structlog.get_logger()
 
@@ -72,28 +81,39 @@ async def _send(runtime: Runtime, delivery_id: UUID, address: str | None) -> boo
         if claimed is None:
             return False
         delivery, now = claimed.delivery, clock.now()
+        gathered = [claimed]
+        if delivery.kind == Kind.CONSULTATION_PUBLISHED:
+            gathered += await queries.claim_others(session, first=delivery, limit=_IN_ONE_MAIL)
         taken, possible = True, address is not None
         try:
             if address is None:  # not confirmed, or closed, and the erasure is on its way here
-                delivery.fail()
+                _each(gathered, Delivery.fail)
             else:
-                await _hand_over(runtime, claimed, address, now=now)
-                delivery.sent(now)
+                await _hand_over(runtime, gathered, address, now=now)
+                _each(gathered, Delivery.sent, now)
         except MailRefusedError:
-            delivery.fail()
+            _each(gathered, Delivery.fail)
             possible = False
         except MailNotSentError:
-            delivery.try_later(now)
+            _each(gathered, Delivery.try_later, now)
             taken = False
         except Exception as error:  # one that cannot be written holds up no other
             log.error("mail_not_written", delivery_id=str(delivery_id), exc_info=error)
-            delivery.try_later(now)
+            _each(gathered, Delivery.try_later, now)
         if claimed.warning is not None:
             warnings.settle(session, claimed.warning, delivery, possible=possible, on=day_of(now))
         return taken
 
 
-async def _hand_over(runtime: Runtime, claimed: Claimed, address: str, *, now: datetime) -> None:
+def _each(gathered: Iterable[Claimed], outcome: Callable[..., None], *when: datetime) -> None:
+    for one in gathered:
+        outcome(one.delivery, *when)
+
+
+async def _hand_over(
+    runtime: Runtime, gathered: Sequence[Claimed], address: str, *, now: datetime
+) -> None:
+    claimed = gathered[0]
     delivery, settings = claimed.delivery, runtime.settings
     headers = {"Auto-Submitted": "auto-generated"}
     token = None
@@ -102,15 +122,10 @@ async def _hand_over(runtime: Runtime, claimed: Claimed, address: str, *, now: d
             key=settings.secret("unsubscribe.key"), subscription_id=delivery.subscription_id
         )
         headers |= unsubscribe_headers(public_url=settings.public_url, token=token)
-    written = mail_of(
-        Kind(delivery.kind),
-        slug=claimed.slug,
-        target_id=delivery.target_id,
-        public_url=settings.public_url,
-        closes_at=claimed.closes_at,
-        in_force_from=claimed.in_force_from,
-        token=token,
-        kept_until=claimed.warning.ends(sent_on=day_of(now)) if claimed.warning else None,
+    written = (
+        _gathered(gathered, public_url=settings.public_url, token=token)
+        if len(gathered) > 1
+        else _single(claimed, public_url=settings.public_url, token=token, now=now)
     )
     await mail.send(
         smtp_url=settings.smtp_url,
@@ -120,6 +135,25 @@ async def _hand_over(runtime: Runtime, claimed: Claimed, address: str, *, now: d
         text=written.text,
         headers=headers,
         message_id=f"<{delivery.id}@{urlsplit(settings.public_url).hostname}>",
+    )
+
+
+def _gathered(gathered: Sequence[Claimed], *, public_url: str, token: str | None) -> Mail:
+    listed = [Listed(one.slug, one.delivery.target_id, one.closes_at) for one in gathered]
+    return digest_of(listed, public_url=public_url, token=token)
+
+
+def _single(claimed: Claimed, *, public_url: str, token: str | None, now: datetime) -> Mail:
+    delivery = claimed.delivery
+    return mail_of(
+        Kind(delivery.kind),
+        slug=claimed.slug,
+        target_id=delivery.target_id,
+        public_url=public_url,
+        closes_at=claimed.closes_at,
+        in_force_from=claimed.in_force_from,
+        token=token,
+        kept_until=claimed.warning.ends(sent_on=day_of(now)) if claimed.warning else None,
     )
 
 

@@ -1,5 +1,6 @@
 """What notifications writes, in French: lines on the site, and mails from `templates/`."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,15 @@ _MONTHS = (
     "janvier", "février", "mars", "avril", "mai", "juin",
     "juillet", "août", "septembre", "octobre", "novembre", "décembre",
 )  # fmt: skip
+
+
+NECESSARY = {
+    "Sécurité du compte : confirmation d'adresse, mot de passe": "sans eux, le compte ne serait plus sûr",
+    "Effacement et demandes de droits": "la loi nous oblige à vous répondre (RGPD, art. 12)",
+    "Avertissements avant la suppression d'un compte inactif": "pour que rien ne soit effacé par surprise",
+    "Nouvelle version de la notice sur vos données": "vous devez savoir ce qui change",
+}
+"""What is sent whatever somebody chose, by this service or another one, and why."""
 
 
 class Line(NamedTuple):
@@ -73,6 +83,33 @@ def mail_of(
         closes_at=closes_at,
         in_force_from=in_force_from,
         kept_until=kept_until,
+        unsubscribe=f"{public_url}/desabonnement?token={token}" if token else None,
+    )
+    subject, _, text = written.partition("\n")
+    return Mail(subject, text.lstrip("\n"))
+
+
+class Listed(NamedTuple):
+    """One consultation in a mail that gathers several."""
+
+    slug: str | None
+    target_id: UUID
+    closes_at: datetime | None
+
+
+def digest_of(listed: Sequence[Listed], *, public_url: str, token: str | None) -> Mail:
+    """One mail about several consultations, for who does not want one each."""
+    written = _templates.get_template("consultations_gathered.txt").render(
+        lines=[
+            (
+                line_of(Kind.CONSULTATION_PUBLISHED, slug=one.slug, target_id=one.target_id).title,
+                one.closes_at,
+                public_url + _consultation(one.target_id),
+            )
+            for one in listed
+        ],
+        community=None,
+        public_url=public_url,
         unsubscribe=f"{public_url}/desabonnement?token={token}" if token else None,
     )
     subject, _, text = written.partition("\n")

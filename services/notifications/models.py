@@ -1,10 +1,11 @@
 """The nouns of notifications: who belongs where, who wants mail, what is told to whom."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, Index, MetaData, text
 from sqlmodel import Field, SQLModel
@@ -12,6 +13,7 @@ from sqlmodel import Field, SQLModel
 from chassis.catalogue import Basis, Category, Fate, not_personal, personal, seal, subject
 from chassis.ids import new_id
 from chassis.tables import Instant, service_metadata
+from services.notifications.schemas import Frequency
 
 METADATA = service_metadata()
 
@@ -21,6 +23,8 @@ LONGEST_PAUSE = timedelta(hours=1)
 DELIVERIES_KEPT = timedelta(days=180)
 """How long it is remembered that a mail was sent: longer than a consultation is open."""
 NOTICES_KEPT = timedelta(days=365)
+_PARIS = ZoneInfo("Europe/Paris")
+_MORNING = time(8)
 
 
 class Base(SQLModel):
@@ -41,6 +45,39 @@ class Kind(StrEnum):
     """A new version of the data-protection notice (N8.2)."""
     RETENTION_WARNING = "retention_warning"
     """The account will be deleted unless its owner joins a community (N3.1)."""
+
+
+class Offer(NamedTuple):
+    """How far somebody may choose about a kind of message; the label is theirs, in French."""
+
+    label: str
+    mail: bool = False
+    site: bool = False
+    rhythm: bool = False
+    """Whether mails may be gathered into one a day or a week."""
+
+
+OFFERS = {
+    Kind.CONSULTATION_PUBLISHED: Offer(
+        "Consultations ouvertes dans mes communautés", mail=True, site=True, rhythm=True
+    ),
+    Kind.MEMBERSHIP_GRANTED: Offer("Mes demandes d'adhésion acceptées", mail=True),
+    Kind.MEMBERSHIP_REFUSED: Offer("Mes demandes d'adhésion refusées", mail=True),
+    Kind.MEMBERSHIP_REQUESTED: Offer("Demandes d'adhésion que j'ai à traiter", mail=True),
+}
+"""A kind that is not here is necessary: nobody can refuse it. What stays on the site is the answer to
+somebody's own request, or their task."""
+
+
+def next_mail(frequency: Frequency, now: datetime) -> datetime:
+    """When a mail that is ready now should go: at once, or at eight in the morning in Paris."""
+    if frequency is Frequency.AT_ONCE:
+        return now
+    local = now.astimezone(_PARIS)
+    day = local.date() + timedelta(days=1 if local.time() >= _MORNING else 0)
+    if frequency is Frequency.WEEKLY:
+        day += timedelta(days=-day.weekday() % 7)
+    return datetime.combine(day, _MORNING, _PARIS).astimezone(UTC)
 
 
 class Choice(StrEnum):
@@ -178,6 +215,32 @@ class Subscription(Base, table=True):
         sa_column_kwargs=personal(Category.PREFERENCE, "Communauté de la lettre")
     )
     state: str = Field(sa_column_kwargs=personal(Category.PREFERENCE, "Abonnement à la lettre"))
+    changed_at: datetime = Field(
+        sa_type=Instant, sa_column_kwargs=personal(Category.PREFERENCE, "Date du choix")
+    )
+
+
+class Preference(Base, table=True):
+    """What a person chose about a kind of message; without a row everything comes, at once."""
+
+    __table_args__ = (_one_of("kind", Kind), _one_of("frequency", Frequency))
+
+    person_id: UUID = Field(
+        primary_key=True,
+        foreign_key="data_subject.live_id",
+        sa_column_kwargs=subject(
+            Fate.DELETE, "Écrire comme la personne l'a choisi", basis=Basis.CONTRACT
+        ),
+    )
+    kind: str = Field(
+        primary_key=True, sa_column_kwargs=personal(Category.PREFERENCE, "Type de message")
+    )
+    mail: bool = Field(default=True, sa_column_kwargs=personal(Category.PREFERENCE, "Par courriel"))
+    site: bool = Field(default=True, sa_column_kwargs=personal(Category.PREFERENCE, "Sur le site"))
+    frequency: str = Field(
+        default=Frequency.AT_ONCE,
+        sa_column_kwargs=personal(Category.PREFERENCE, "Rythme des courriels"),
+    )
     changed_at: datetime = Field(
         sa_type=Instant, sa_column_kwargs=personal(Category.PREFERENCE, "Date du choix")
     )

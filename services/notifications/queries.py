@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import exists, select, tuple_
+from sqlalchemy import and_, exists, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -17,13 +17,15 @@ from services.notifications.models import (
     Consultation,
     Delivery,
     DeliveryState,
+    Kind,
     Membership,
     Notice,
     NoticeVersion,
+    Preference,
     RetentionWarning,
     Subscription,
 )
-from services.notifications.schemas import SubscriptionView
+from services.notifications.schemas import Frequency, SubscriptionView
 
 
 async def own_subscriptions(session: AsyncSession, *, viewer: Principal) -> list[SubscriptionView]:
@@ -112,23 +114,59 @@ class Claimed(NamedTuple):
     warning: RetentionWarning | None
 
 
+def _with_words() -> Any:
+    return (
+        select(
+            Delivery,
+            col(Community.slug),
+            col(Consultation.closes_at),
+            col(NoticeVersion.in_force_from),
+            RetentionWarning,
+        )
+        .outerjoin(Community, col(Community.id) == col(Delivery.community_id))
+        .outerjoin(Consultation, col(Consultation.id) == col(Delivery.target_id))
+        .outerjoin(NoticeVersion, col(NoticeVersion.id) == col(Delivery.target_id))
+        .outerjoin(RetentionWarning, col(RetentionWarning.id) == col(Delivery.target_id))
+        .where(col(Delivery.state) == DeliveryState.DUE)
+        .with_for_update(of=Delivery, skip_locked=True)
+    )
+
+
 async def claim_delivery(session: AsyncSession, *, delivery_id: UUID) -> Claimed | None:
     """Lock a mail that is due; None when it is no longer, or when somebody else has it."""
     row = (
-        await session.execute(
-            select(
-                Delivery,
-                col(Community.slug),
-                col(Consultation.closes_at),
-                col(NoticeVersion.in_force_from),
-                RetentionWarning,
-            )
-            .outerjoin(Community, col(Community.id) == col(Delivery.community_id))
-            .outerjoin(Consultation, col(Consultation.id) == col(Delivery.target_id))
-            .outerjoin(NoticeVersion, col(NoticeVersion.id) == col(Delivery.target_id))
-            .outerjoin(RetentionWarning, col(RetentionWarning.id) == col(Delivery.target_id))
-            .where(col(Delivery.id) == delivery_id, col(Delivery.state) == DeliveryState.DUE)
-            .with_for_update(of=Delivery, skip_locked=True)
-        )
+        await session.execute(_with_words().where(col(Delivery.id) == delivery_id))
     ).one_or_none()
     return None if row is None else Claimed(*row)
+
+
+async def claim_others(session: AsyncSession, *, first: Delivery, limit: int) -> list[Claimed]:
+    """Lock what goes into the same mail: nothing, unless its reader wants such mails gathered."""
+    rows = await session.execute(
+        _with_words()
+        .join(
+            Preference,
+            and_(
+                col(Preference.person_id) == col(Delivery.person_id),
+                col(Preference.kind) == col(Delivery.kind),
+            ),
+        )
+        .where(
+            col(Preference.frequency) != Frequency.AT_ONCE,
+            col(Delivery.person_id) == first.person_id,
+            col(Delivery.kind) == first.kind,
+            col(Delivery.id) != first.id,
+            col(Delivery.due_at) <= clock.now(),
+        )
+        .order_by(col(Delivery.created_at), col(Delivery.id))
+        .limit(limit)
+    )
+    return [Claimed(*row) for row in rows]
+
+
+async def own_preferences(session: AsyncSession, *, viewer: Principal) -> dict[Kind, Preference]:
+    """What the caller chose, by kind; a kind that is not there comes by every way, at once."""
+    found = await session.scalars(
+        select(Preference).where(col(Preference.person_id) == viewer.account_id)
+    )
+    return {Kind(chosen.kind): chosen for chosen in found}

@@ -5,7 +5,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Uuid, cast, delete, literal, null, select
+from sqlalchemy import (
+    Select,
+    Uuid,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    null,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -26,8 +38,11 @@ from services.notifications.models import (
     Membership,
     Notice,
     NoticeVersion,
+    Preference,
     Subscription,
+    next_mail,
 )
+from services.notifications.schemas import Frequency
 
 MAIL_BELL = "mail"
 NO_ID = cast(null(), Uuid)
@@ -124,45 +139,77 @@ async def tell(
     about: UUID | None = None,
     mailed: Readers | None = None,
 ) -> None:
-    """A notice for each reader and a mail to each, or to those of `mailed`; never twice the same.
+    """A notice for each reader and a mail to each, or to those of `mailed`; never twice the same,
+    and only by the ways that each has chosen for this kind of message.
 
     Several readers come in the order of their ids: erasures lock people in that order, too, so that
     the two cannot wait for each other.
     """
-    now = literal(clock.now(), Instant)
+    now = clock.now()
     same = {
         "kind": literal(kind.value),
         "target_id": literal(target),
         "about_id": literal(about) if about else NO_ID,
-        "created_at": now,
+        "created_at": literal(now, Instant),
     }
-    told = readers.subquery()
+    told, chosen = _who_chose(readers, kind)
     await session.execute(
         insert(Notice)
         .from_select(
             ["person_id", "community_id", *same],
-            select(told.c.person_id, told.c.community_id, *same.values()),
+            chosen.add_columns(told.c.person_id, told.c.community_id, *same.values()).where(
+                func.coalesce(col(Preference.site), true())
+            ),
         )
         .on_conflict_do_nothing()
     )
-    if mailed is not None:
-        told = mailed.subquery()
-    due = {"state": literal(DeliveryState.DUE.value), "attempts": literal(0), "due_at": now}
+    told, chosen = _who_chose(readers if mailed is None else mailed, kind)
+    due = {
+        "state": literal(DeliveryState.DUE.value),
+        "attempts": literal(0),
+        "due_at": case(
+            *(
+                (
+                    col(Preference.frequency) == frequency,
+                    literal(next_mail(frequency, now), Instant),
+                )
+                for frequency in (Frequency.DAILY, Frequency.WEEKLY)
+            ),
+            else_=literal(now, Instant),
+        ),
+    }
     await session.execute(
         insert(Delivery)
         .from_select(
             ["person_id", "community_id", "subscription_id", *same, *due],
-            select(
+            chosen.add_columns(
                 told.c.person_id,
                 told.c.community_id,
                 told.c.subscription_id,
                 *same.values(),
                 *due.values(),
-            ),
+            ).where(func.coalesce(col(Preference.mail), true())),
         )
         .on_conflict_do_nothing()
     )
     wake(session, MAIL_BELL)
+
+
+def _who_chose(readers: Readers, kind: Kind) -> tuple[Any, Any]:
+    """The readers, beside what each chose about this kind of message, in the order of their ids."""
+    told = readers.subquery()
+    return told, (
+        select()
+        .select_from(told)
+        .outerjoin(
+            Preference,
+            and_(
+                col(Preference.person_id) == told.c.person_id,
+                col(Preference.kind) == kind.value,
+            ),
+        )
+        .order_by(told.c.person_id)
+    )
 
 
 async def settle_request(session: AsyncSession, *, membership_id: UUID) -> None:
