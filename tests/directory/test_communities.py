@@ -91,6 +91,7 @@ async def test_joining_waits_for_the_animator_who_sees_the_answers(town: Town) -
     assert problem(again) == (409, "already-decided")
     [own] = (await person.get("/me/memberships")).json()
     assert (own["state"], own["community"]["slug"]) == ("active", community.slug)
+    assert own["decided_as"] == "animator"
     shown = await town.stand.client.get(f"/api/directory/communities/{community.slug}")
     assert shown.json()["companies"] == 1
 
@@ -109,6 +110,8 @@ async def test_a_refusal_says_why_and_does_not_close_the_door(town: Town) -> Non
     assert "Hors" not in str(heard)
     [own] = (await person.get("/me/memberships")).json()
     assert (own["state"], own["reason"]) == ("refused", "Hors de la filière.")
+    assert own["decided_as"] == "agent"
+    assert str(agent.id) not in str(own), "the role, never who it was"
     assert await town.join(person, company, community) != membership
 
 

@@ -15,11 +15,14 @@ from services.directory.models import (
     Attachment,
     AttachmentState,
     Company,
+    DecisionRole,
     Membership,
     MembershipState,
     classified,
     located,
 )
+
+AGENT = DecisionRole.AGENT
 
 
 def a_request() -> Membership:
@@ -31,9 +34,9 @@ def a_request() -> Membership:
 def test_a_request_is_answered_once_and_a_refusal_has_a_reason() -> None:
     request, by, now = a_request(), uuid4(), clock.now()
     with pytest.raises(ReasonNeededError):
-        request.decide(grant=False, reason=None, by=by, now=now)
+        request.decide(grant=False, reason=None, by=by, role=AGENT, now=now)
     assert request.state == MembershipState.PENDING
-    request.decide(grant=False, reason="Hors filière", by=by, now=now)
+    request.decide(grant=False, reason="Hors filière", by=by, role=AGENT, now=now)
     assert (request.state, request.reason, request.decided_by, request.decided_at) == (
         MembershipState.REFUSED,
         "Hors filière",
@@ -41,12 +44,12 @@ def test_a_request_is_answered_once_and_a_refusal_has_a_reason() -> None:
         now,
     )
     with pytest.raises(AlreadyDecidedError):
-        request.decide(grant=True, reason=None, by=by, now=now)
+        request.decide(grant=True, reason=None, by=by, role=AGENT, now=now)
 
 
 def test_a_grant_keeps_no_reason() -> None:
     request = a_request()
-    request.decide(grant=True, reason="Bienvenue", by=uuid4(), now=clock.now())
+    request.decide(grant=True, reason="Bienvenue", by=uuid4(), role=AGENT, now=clock.now())
     assert (request.state, request.reason) == (MembershipState.ACTIVE, None)
 
 

@@ -31,6 +31,7 @@ from services.directory.models import (
     Community,
     CommunityAnimator,
     Company,
+    DecisionRole,
     Membership,
     MembershipState,
 )
@@ -217,8 +218,14 @@ async def decide(
     membership = await session.get(Membership, membership_id, with_for_update=True)
     if membership is None:
         raise NotFoundError
-    await reads.run_community(session, key=str(membership.community_id), viewer=viewer)
-    membership.decide(grant=grant, reason=reason, by=viewer.person_id, now=clock.now())
+    community = await reads.run_community(session, key=str(membership.community_id), viewer=viewer)
+    membership.decide(
+        grant=grant,
+        reason=reason,
+        by=viewer.person_id,
+        role=DecisionRole.ANIMATOR if community.id in viewer.animates else DecisionRole.AGENT,
+        now=clock.now(),
+    )
     await subjects.ensure(session, viewer.person_id)
     outbox.publish(
         session,

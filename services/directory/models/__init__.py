@@ -7,6 +7,7 @@ from services.directory.models.communities import (
     CciAgent,
     Community,
     CommunityAnimator,
+    DecisionRole,
     Membership,
     MembershipState,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Community",
     "CommunityAnimator",
     "Company",
+    "DecisionRole",
     "Membership",
     "MembershipState",
     "Photo",

@@ -108,6 +108,13 @@ class MembershipState(StrEnum):
     ENDED = "ended"
 
 
+class DecisionRole(StrEnum):
+    """As what somebody answered a request to join."""
+
+    ANIMATOR = "animator"
+    AGENT = "agent"
+
+
 LIVE = (MembershipState.PENDING, MembershipState.ACTIVE)
 """Memberships that the people who run the community work with."""
 
@@ -117,6 +124,7 @@ class Membership(Base, table=True):
 
     __table_args__ = (
         CheckConstraint(one_of("state", MembershipState), name="state"),
+        CheckConstraint(one_of("decided_as", DecisionRole), name="decided_as"),
         CheckConstraint("state <> 'refused' OR reason IS NOT NULL", name="refusal_has_a_reason"),
         Index(
             "uq_membership_live",
@@ -175,6 +183,12 @@ class Membership(Base, table=True):
         sa_type=Instant,
         sa_column_kwargs=personal(Category.TECHNICAL, "Date de la réponse", of="person_id"),
     )
+    decided_as: str | None = Field(
+        default=None,
+        sa_column_kwargs=personal(
+            Category.TECHNICAL, "Rôle de la personne qui a répondu", of="person_id"
+        ),
+    )
     decided_by: UUID | None = Field(
         default=None,
         foreign_key="data_subject.live_id",
@@ -187,8 +201,10 @@ class Membership(Base, table=True):
         ),
     )
 
-    def decide(self, *, grant: bool, reason: str | None, by: UUID, now: datetime) -> None:
-        """Answer a waiting request. Raises `AlreadyDecidedError`, `ReasonNeededError`."""
+    def decide(
+        self, *, grant: bool, reason: str | None, by: UUID, role: DecisionRole, now: datetime
+    ) -> None:
+        """Answer a waiting request. The person learns the role of who answered, not the name. Raises `AlreadyDecidedError`, `ReasonNeededError`."""
         if self.state != MembershipState.PENDING:
             raise AlreadyDecidedError("Rechargez la file des demandes.")
         if not grant and not reason:
@@ -196,4 +212,5 @@ class Membership(Base, table=True):
         self.state = MembershipState.ACTIVE if grant else MembershipState.REFUSED
         self.reason = None if grant else reason
         self.decided_by = by
+        self.decided_as = role
         self.decided_at = now

@@ -101,7 +101,9 @@ class CompanyRef(Output):
 
 
 class OwnMembership(Output):
-    """One of the caller's memberships; `reason` says why it was refused."""
+    """One of the caller's memberships; `reason` says why it was refused, `decided_as` the role of who
+    answered (never a name).
+    """
 
     id: UUID
     community: CommunityRef
@@ -111,6 +113,7 @@ class OwnMembership(Output):
     reason: str | None
     requested_at: AwareDatetime
     decided_at: AwareDatetime | None
+    decided_as: str | None
 
 
 class QueuedMembership(Output):
@@ -124,6 +127,7 @@ class QueuedMembership(Output):
     reason: str | None
     requested_at: AwareDatetime
     decided_at: AwareDatetime | None
+    decided_as: str | None
     decided_by: UUID | None
 
 
