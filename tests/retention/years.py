@@ -77,10 +77,17 @@ class Years:
         """Let that day come; returns its run once it has got there."""
         self.go_to(day)
         await self.hear()
-        await self.stand.eventually(
-            "SELECT 1 FROM retention_run WHERE day = $1 AND state = $2", day, state
+        run_id = await self.stand.eventually(
+            "SELECT id FROM retention_run WHERE day = $1 AND state = $2 AND NOT by_hand", day, state
         )
-        return (await self.runs())[0]
+        found: Data = await self.get(f"retention/runs/{run_id}")
+        return found
+
+    async def held(self) -> Data:
+        """The run that the breaker holds, once there is one."""
+        run_id = await self.stand.eventually("SELECT id FROM retention_run WHERE state = 'held'")
+        found: Data = await self.get(f"retention/runs/{run_id}")
+        return found
 
     async def sleepless_until(self, day: date) -> None:
         """Runs with nothing to do have taken place until the day before."""

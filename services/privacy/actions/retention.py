@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -25,7 +25,7 @@ from contracts.privacy import MAX_BATCH, Reason, RetentionWarningDue
 from services.privacy.actions.broadcasts import request_erasure
 from services.privacy.models import MembershipsHeard, Retention, RetentionRun
 from services.privacy.models.deadlines import day_of
-from services.privacy.queries.retention import due_for_erasure, due_for_warning, today
+from services.privacy.queries.retention import erasure_batch, today, warning_batch
 from services.privacy.reference.retention import Rule
 
 RETENTION_BELL = "retention"
@@ -75,13 +75,17 @@ async def _know(session: AsyncSession, *, person_id: UUID, **facts: Any) -> None
 
 
 async def hear_memberships(session: AsyncSession, *, service: str, until: datetime) -> None:
-    """Every membership before that instant is known here now; an earlier instant changes nothing."""
+    """Every membership before that instant is known here now.
+
+    An earlier instant changes nothing, unless a clock that was wrong has told of the future.
+    """
     known = insert(MembershipsHeard).values(service=service, until=until)
     await session.execute(
         known.on_conflict_do_update(
             index_elements=["service"],
             set_={"until": known.excluded.until},
-            where=col(MembershipsHeard.until) < known.excluded.until,
+            where=(col(MembershipsHeard.until) < known.excluded.until)
+            | (col(MembershipsHeard.until) > clock.now()),
         )
     )
     wake(session, RETENTION_BELL)
@@ -110,14 +114,7 @@ async def warn(session: AsyncSession, *, run: RetentionRun, rule: Rule) -> int:
     limit = min(MAX_BATCH, run.due_warnings - run.warned)
     day = max(run.day, today())
     for number, days in enumerate(rule.notices_days):
-        found = await session.scalars(
-            select(Retention)
-            .where(due_for_warning(rule, number=number, day=run.day))
-            .order_by(col(Retention.person_id))
-            .limit(limit)
-            # Whoever is locked is joining, or being erased: not our business today.
-            .with_for_update(skip_locked=True, of=Retention)
-        )
+        found = await session.scalars(warning_batch(rule, number=number, day=run.day, limit=limit))
         accounts = found.all()
         for account in accounts:
             ends = account.ends(rule, warned_on=day)
@@ -142,15 +139,8 @@ async def erase(
     session: AsyncSession, *, run: RetentionRun, rule: Rule, after: tuple[date, UUID] | None
 ) -> tuple[date, UUID] | None:
     """Ask for the next erasures of a run; returns where to go on, None when there are no more."""
-    key = tuple_(col(Retention.until), col(Retention.person_id))
-    statement = select(Retention).where(due_for_erasure(rule, day=run.day))
-    if after is not None:
-        statement = statement.where(key > after)
-    found = await session.scalars(
-        statement.order_by(key)
-        .limit(min(MAX_BATCH, run.due_erasures - run.erased))
-        .with_for_update(skip_locked=True, of=Retention)
-    )
+    limit = min(MAX_BATCH, run.due_erasures - run.erased)
+    found = await session.scalars(erasure_batch(rule, day=run.day, after=after, limit=limit))
     accounts = found.all()
     if not accounts:
         return None

@@ -23,11 +23,10 @@ from services.privacy.errors import (
     RetentionRunOpenError,
 )
 from services.privacy.models import RetentionRun
-from services.privacy.models.retention import Cause, Due, RunState
+from services.privacy.models.retention import CLOCK_TOLERANCE, Cause, Due, RunState
 from services.privacy.queries import retention as queries
 from services.privacy.reference.retention import Rule
 
-CLOCK_TOLERANCE = timedelta(minutes=5)
 _USUAL_OF = 30
 """The usual volume is the mean of so many runs that nobody had to confirm."""
 
@@ -120,7 +119,7 @@ async def _day(session: AsyncSession) -> date | None:
 
 def _heard(day: date | None) -> str:
     if day is None:
-        return "L'annuaire n'a pas encore dit qui a rejoint une communauté."
+        return "L'annuaire n'a pas dit jusqu'à quel jour on sait qui a rejoint une communauté."
     return f"Une passe peut aller jusqu'au {day:%d/%m/%Y} au plus."
 
 

@@ -22,6 +22,7 @@ from services.privacy.reference.retention import Rule
 
 ASK_AGAIN_AFTER = timedelta(days=3)
 """Whoever sends warnings has not said what became of one: it is asked for again."""
+CLOCK_TOLERANCE = timedelta(minutes=5)
 _ONE_DAY = timedelta(days=1)
 
 

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -16,7 +16,13 @@ from chassis import clock
 from chassis.auth import Principal
 from services.privacy.models import Erasure, MembershipsHeard, Retention, RetentionRun
 from services.privacy.models.deadlines import day_of
-from services.privacy.models.retention import ASK_AGAIN_AFTER, Due, RunState, opened_by
+from services.privacy.models.retention import (
+    ASK_AGAIN_AFTER,
+    CLOCK_TOLERANCE,
+    Due,
+    RunState,
+    opened_by,
+)
 from services.privacy.reference.retention import Rule
 
 Condition = ColumnElement[bool]
@@ -41,6 +47,36 @@ def due_for_erasure(rule: Rule, *, day: date) -> Condition:
         _at(rule, warnings=len(rule.notices_days), until=day - timedelta(days=1)),
         col(Retention.opened_on) <= opened_by(day - timedelta(days=1), months=rule.months),
         _stays(),
+    )
+
+
+def warning_batch(rule: Rule, *, number: int, day: date, limit: int) -> Select[tuple[Retention]]:
+    """The next who are to get that warning, locked.
+
+    Whoever is locked already is joining, or being erased: not our business today.
+    """
+    key: Any = col(Retention.until) if number else col(Retention.opened_on)
+    return (
+        select(Retention)
+        .where(due_for_warning(rule, number=number, day=day))
+        .order_by(key, col(Retention.person_id))
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Retention)
+    )
+
+
+def erasure_batch(
+    rule: Rule, *, day: date, after: tuple[date, UUID] | None, limit: int
+) -> Select[tuple[Retention]]:
+    """The next whose time is over, locked."""
+    key = tuple_(col(Retention.until), col(Retention.person_id))
+    statement = select(Retention).where(due_for_erasure(rule, day=day))
+    if after is not None:
+        statement = statement.where(key > after)
+    return (
+        statement.order_by(col(Retention.until), col(Retention.person_id))
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Retention)
     )
 
 
@@ -79,9 +115,12 @@ def _stays() -> Condition:
 
 
 async def heard_until(session: AsyncSession) -> date | None:
-    """The day up to whose beginning every new member is known; None before the first word of it."""
+    """The day up to whose beginning every new member is known.
+
+    None before the first word of it, and while the last word is of the future: a clock is wrong.
+    """
     until = await session.scalar(select(func.min(col(MembershipsHeard.until))))
-    return day_of(until) if until else None
+    return day_of(until) if until and until <= clock.now() + CLOCK_TOLERANCE else None
 
 
 async def due(session: AsyncSession, *, rule: Rule, as_of: date) -> Due:
