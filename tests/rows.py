@@ -201,11 +201,13 @@ def _values(one: Column[Any]) -> list[Any]:
         return [{"mot": _token(_LONG)}]
     if isinstance(kind, Uuid):
         return [uuid4()]
+    # In the order of the columns, as CHECKs about what comes first expect it.
+    days = 40 * list(one.table.columns).index(one)
     if isinstance(kind, DateTime):  # each with microseconds of its own
-        start = datetime(2031, 1, 1, tzinfo=UTC)
-        return [start + timedelta(microseconds=secrets.randbelow(10**14))]
+        start = datetime(2031, 1, 1, tzinfo=UTC) + timedelta(days=days)
+        return [start + timedelta(microseconds=secrets.randbelow(3 * 10**12))]
     if isinstance(kind, Date):
-        return [date(2031, 1, 1) + timedelta(days=secrets.randbelow(10_000))]
+        return [date(2031, 1, 1) + timedelta(days=days + secrets.randbelow(40))]
     if isinstance(kind, LargeBinary):
         return [_token(_LONG).encode()]
     if isinstance(kind, Boolean):
@@ -271,7 +273,10 @@ def _searchable(value: Any) -> str | None:
             return str(value)
         case datetime():
             return f"{value:%Y-%m-%d %H:%M:%S.%f}".rstrip("0")
-        case str() if len(value) >= _SHORT or not value.isascii():
+        case str() if not value.isascii():
+            return value
+        # A word that a CHECK prescribes stands in the rows of others too.
+        case str() if len(value) >= _SHORT and (value.startswith("zq") or value.isdigit()):
             return value
     return None
 

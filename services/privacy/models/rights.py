@@ -267,20 +267,26 @@ class RightsContact(Base, table=True):
         foreign_key="data_subject.live_id", index=True, sa_column_kwargs=_ANSWERED
     )
     address_hmac: str | None = Field(
-        default=None, sa_column_kwargs=_requester(Category.CONTACT, "Adresse e-mail (pseudonyme)")
+        default=None,
+        sa_column_kwargs=_requester(Category.CONTACT, "Adresse e-mail (pseudonyme)", secret=True),
     )
     sealed_address: bytes | None = Field(
-        default=None, sa_column_kwargs=_requester(Category.CONTACT, "Adresse e-mail (chiffrée)")
+        default=None,
+        sa_column_kwargs=_requester(Category.CONTACT, "Adresse e-mail (chiffrée)", secret=True),
     )
     sealed_postal_address: bytes | None = Field(
-        default=None, sa_column_kwargs=_requester(Category.CONTACT, "Adresse postale (chiffrée)")
+        default=None,
+        sa_column_kwargs=_requester(Category.CONTACT, "Adresse postale (chiffrée)", secret=True),
     )
     sealed_message: bytes | None = Field(
-        default=None, sa_column_kwargs=_requester(Category.CONTENT, "Message (chiffré)")
+        default=None,
+        sa_column_kwargs=_requester(Category.CONTENT, "Message (chiffré)", secret=True),
     )
     sealed_identity: bytes | None = Field(
         default=None,
-        sa_column_kwargs=_requester(Category.IDENTITY, "Moyen de vérifier l'identité (chiffré)"),
+        sa_column_kwargs=_requester(
+            Category.IDENTITY, "Moyen de vérifier l'identité (chiffré)", secret=True
+        ),
     )
     asked_at: datetime = Field(
         sa_type=Instant, sa_column_kwargs=_requester(Category.CONNECTION, "Instant de la demande")
@@ -310,7 +316,8 @@ class RightsMail(Base, table=True):
     )
     template: str = Field(sa_column_kwargs=not_personal("kind of mail, from a closed list"))
     sealed_words: bytes | None = Field(
-        default=None, sa_column_kwargs=_requester(Category.CONTENT, "Réponse (chiffrée)")
+        default=None,
+        sa_column_kwargs=_requester(Category.CONTENT, "Réponse (chiffrée)", secret=True),
     )
     token_hash: str | None = Field(
         default=None,
