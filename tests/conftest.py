@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import asyncpg
 import pytest
 
+from deploy.local import binaries
 from deploy.local.backing import servers as backing_servers
 from tests.mailbox import Mailbox
 
@@ -91,9 +93,27 @@ def servers() -> SimpleNamespace:
             found = json.loads(described.read_text())
             if "error" in found:
                 pytest.fail(found["error"])
+            _as_expected(found["postgres_url"])
             return SimpleNamespace(**found)
         time.sleep(0.1)
     pytest.fail("the servers did not start within five minutes")
+
+
+def _as_expected(postgres_url: str) -> None:
+    """A run on a version of PostgreSQL must not pass on another one."""
+    if not (wanted := os.environ.get("CCIB_EXPECT_POSTGRES")):
+        return
+
+    async def version() -> str:
+        connection = await asyncpg.connect(postgres_url)
+        try:
+            return str(await connection.fetchval("SHOW server_version"))
+        finally:
+            await connection.close()
+
+    found = binaries.run(version())
+    if found.split(".")[0] != wanted:
+        pytest.fail(f"expected PostgreSQL {wanted}, found {found}")
 
 
 @pytest.fixture(scope="session")

