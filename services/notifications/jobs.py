@@ -52,11 +52,15 @@ async def send_mails(runtime: Runtime) -> None:
         except (UnavailableError, httpx2.HTTPError) as error:
             log.warning("addresses_unavailable", error=type(error).__name__, waiting=len(due))
             return
-        for start in range(0, len(due), _AT_ONCE):
+        by_person: dict[UUID, list[UUID]] = {}
+        for delivery_id, person_id in due:
+            by_person.setdefault(person_id, []).append(delivery_id)
+        people = list(by_person.items())
+        for start in range(0, len(people), _AT_ONCE):
             settled = await asyncio.gather(
                 *(
-                    _send(runtime, delivery_id, addresses.get(person_id))
-                    for delivery_id, person_id in due[start : start + _AT_ONCE]
+                    _send_each(runtime, deliveries, addresses.get(person_id))
+                    for person_id, deliveries in people[start : start + _AT_ONCE]
                 )
             )
             # When none went, the server is away: do not try all the others, too.
@@ -72,6 +76,18 @@ async def _addresses(runtime: Runtime, people: Iterable[UUID]) -> dict[UUID, str
     )
     answer.raise_for_status()
     return {UUID(found["account_id"]): found["email"] for found in answer.json()}
+
+
+async def _send_each(runtime: Runtime, deliveries: Sequence[UUID], address: str | None) -> bool:
+    """Send the mails of one person one after the other, since one may take others along; returns
+    whether any went. What is left when one does not go comes with the next round.
+    """
+    went = False
+    for delivery_id in deliveries:
+        if not await _send(runtime, delivery_id, address):
+            break
+        went = True
+    return went
 
 
 async def _send(runtime: Runtime, delivery_id: UUID, address: str | None) -> bool:
