@@ -110,12 +110,16 @@ async def partner(privacy: Stand) -> AsyncIterator[Partner]:
 
 
 @asynccontextmanager
-async def a_partner(stand: Stand) -> AsyncIterator[Partner]:
+async def a_partner(stand: Stand, *, deadline_days: int = 30) -> AsyncIterator[Partner]:
     """Admit a partner; at the end it leaves, so that nobody waits for it."""
     name = f"demo-{uuid4().hex[:8]}"
     answer = await stand.client.post(
         "/api/privacy/participants",
-        json={"name": name, "contact": "rgpd@partenaire.example"},
+        json={
+            "name": name,
+            "contact": "rgpd@partenaire.example",
+            "deadline_days": deadline_days,
+        },
         headers=stand.token(uuid4(), roles=[Role.OPERATOR]),
     )
     assert answer.status_code == 201, answer.text

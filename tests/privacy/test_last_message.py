@@ -1,12 +1,14 @@
 """The one mail that says it is done, and the sealed address that lives until then."""
 
 import asyncio
+import io
 from datetime import timedelta
 from email.message import EmailMessage
 from uuid import UUID
 
 import pytest
 from cryptography.exceptions import InvalidTag
+from pypdf import PdfReader
 
 from chassis import clock
 from services.privacy.credentials import unseal
@@ -48,11 +50,8 @@ async def gone(stand: Stand, erasure_id: UUID) -> None:
     )
 
 
-def attachment(mail: EmailMessage) -> bytes:
-    [part] = mail.iter_attachments()
-    assert part.get_filename() == "certificat-effacement.jws"
-    content: bytes = part.get_content()
-    return content
+def attachments(mail: EmailMessage) -> dict[str | None, bytes]:
+    return {part.get_filename(): part.get_content() for part in mail.iter_attachments()}
 
 
 async def test_the_person_gets_the_certificate_and_the_address_is_gone(
@@ -71,7 +70,12 @@ async def test_the_person_gets_the_certificate_and_the_address_is_gone(
     answer = await privacy.client.get(
         f"/api/privacy/certificates/{erasure_id}", headers=dpo(privacy)
     )
-    assert attachment(mail).decode() == answer.json()["jws"]
+    proofs = attachments(mail)
+    assert set(proofs) == {"certificat-effacement.pdf", "certificat-effacement.jws"}
+    signed = proofs["certificat-effacement.jws"]
+    assert signed.decode() == answer.json()["jws"]
+    [inside] = PdfReader(io.BytesIO(proofs["certificat-effacement.pdf"])).attachment_list
+    assert inside.content == signed
     assert str(erasure_id) in mail.get_body(("plain",)).get_content()
     await gone(privacy, erasure_id)
     assert await found_in_database(privacy, email, hidden.hex()) == []
@@ -206,3 +210,22 @@ async def test_after_ten_minutes_being_forgotten_matters_more_than_being_told(
         await members.up()
     assert not await privacy.rows("SELECT 1 FROM last_message WHERE erasure_id = $1", erasure_id)
     assert members.post.to(email) == []
+
+
+async def test_who_has_waited_for_seconds_is_still_told_when_others_have_waited_too_long(
+    privacy: Stand, troupe: Troupe, members: Members
+) -> None:
+    person, email = await members.join()
+    await members.down()
+    try:
+        patient = await ask(privacy, requested_at=clock.now() - timedelta(minutes=11))
+        fresh = await ask(privacy, person)
+        await privacy.eventually("SELECT count(*) FROM erasure WHERE erasure_id = $1", fresh)
+        await completed(privacy, patient)
+        await asyncio.sleep(1.2)  # the job has come round once more
+        [row] = await privacy.rows("SELECT position FROM erasure WHERE erasure_id = $1", fresh)
+        assert row["position"] is None
+    finally:
+        await members.up()
+    await completed(privacy, fresh)
+    await members.post.wait_for(email)

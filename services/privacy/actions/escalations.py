@@ -80,7 +80,7 @@ async def compose(session: AsyncSession) -> None:
     now = clock.now()
     recent = select(EscalationMail).where(
         col(EscalationMail.sent_at).is_(None)
-        | (col(EscalationMail.composed_at) > now - ONE_MAIL_EVERY)
+        | col(EscalationMail.composed_at).between(now - ONE_MAIL_EVERY, now)
     )
     if await session.scalar(recent.limit(1)) is not None:
         return

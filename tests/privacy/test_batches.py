@@ -1,0 +1,183 @@
+"""Set by set: what waits rides together, and the number of statements does not grow with the people."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event
+
+from chassis import clock
+from chassis.ids import new_id
+from contracts.identity import AccountLocked
+from contracts.privacy import PartnerAcknowledged, PartnerSubject, Reason
+from deploy.local.layout import SERVICES
+from services.privacy.actions import answers, broadcasts, certificates, escalations
+from services.privacy.credentials import certificate_key
+from tests.privacy.conftest import Members, privacy_standing
+from tests.privacy.troupe import Troupe, ask
+from tests.stand import Stand
+
+
+async def test_what_waits_while_a_broadcast_is_written_rides_in_batches_of_five_hundred(
+    privacy: Stand, troupe: Troupe
+) -> None:
+    folder = Path(urlsplit(privacy.settings.ledger_url).path)
+    away = folder.rename(folder.with_name("away-for-long"))
+    try:
+        being_written = await ask(privacy)
+        await privacy.eventually(
+            "SELECT position FROM erasure WHERE erasure_id = $1", being_written
+        )
+        asked = await asyncio.gather(*(ask(privacy) for _ in range(1200)))
+        await privacy.eventually(
+            "SELECT count(*) = 1200 FROM erasure WHERE erasure_id = ANY($1) AND position IS NULL",
+            asked,
+        )
+    finally:
+        away.rename(folder)
+    await privacy.eventually(
+        "SELECT count(*) = 1200 FROM erasure WHERE erasure_id = ANY($1)"
+        " AND completed_at IS NOT NULL",
+        asked,
+        seconds=60,
+    )
+    found = await privacy.rows(
+        "SELECT count(*) FROM erasure WHERE erasure_id = ANY($1) GROUP BY position"
+        " ORDER BY position",
+        asked,
+    )
+    assert [row["count"] for row in found] == [500, 500, 200]
+
+
+@pytest.fixture(scope="module")
+async def quiet(
+    servers: SimpleNamespace, members: Members, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stand]:
+    """A privacy whose jobs and consumers do not run: only what a test calls speaks to its database."""
+    folder = tmp_path_factory.mktemp("quiet")
+    async with privacy_standing(servers, members, folder=folder, worker=False) as stand:
+        assert len(SERVICES) == 5
+        await stand.rows(
+            "INSERT INTO participant (name, kind, broker_user, deadline_days, active, registered_at)"
+            " SELECT 'crm-' || n, 'partner', 'crm-' || n, 30, true, now()"
+            " FROM generate_series(1, 6) n"
+        )
+        await stand.rows("UPDATE participant SET active = false WHERE kind = 'service'")
+        yield stand
+
+
+@contextmanager
+def counted(stand: Stand) -> Iterator[list[str]]:
+    """The statements of this process on the stand's engine; one with many rows counts for each."""
+    seen: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, rows: Any, ___: Any, many: Any) -> None:
+        seen.extend([statement] * (len(rows) if many else 1))
+
+    engine = stand.runtime.db.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+async def a_whole_erasure(stand: Stand, people: int) -> dict[str, int]:
+    """Take so many people from their wish to their certificate; statements by stage."""
+    wishes = [
+        AccountLocked(account_id=new_id(), erasure_id=new_id(), requested_at=clock.now())
+        for _ in range(people)
+    ]
+    db, spent = stand.runtime.db, {}
+    async with db.transaction() as session:
+        for wish in wishes:
+            await broadcasts.request_erasure(
+                session,
+                erasure_id=wish.erasure_id,
+                subject_id=wish.account_id,
+                reason=Reason.SELF_SERVICE,
+                requested_at=wish.requested_at,
+            )
+    with counted(stand) as seen:
+        async with db.transaction() as session:
+            batch = await broadcasts.waiting(session)
+            sealed = {erasure.erasure_id: b"sealed" for erasure in batch}
+            broadcast = await broadcasts.reserve(session, batch=batch, sealed=sealed)
+        async with db.transaction() as session:
+            await broadcasts.send(session, position=broadcast.position)
+        spent["broadcast"] = len(seen)
+    assert len(batch) == people
+    with counted(stand) as seen:
+        for number in range(1, 7):
+            await answer(stand, f"crm-{number}", broadcast, [one.erasure_id for one in batch])
+        spent["answers"] = len(seen)
+    with counted(stand) as seen:
+        async with db.transaction() as session:
+            done = await certificates.complete(
+                session,
+                key=certificate_key(stand.settings.secrets_dir / "certificates.pem"),
+                issuer="http://platform.example",
+                backup_days=35,
+                log_days=180,
+            )
+        spent["certificates"] = len(seen)
+    assert done == people
+    return spent
+
+
+async def answer(stand: Stand, participant: str, broadcast: Any, erasure_ids: list[UUID]) -> None:
+    async with stand.runtime.db.transaction() as session:
+        await answers.acknowledge_as_partner(
+            session,
+            PartnerAcknowledged(
+                position=broadcast.position,
+                entry_hash=broadcast.entry_hash,
+                subjects=tuple(
+                    PartnerSubject(erasure_id=one, outcome="erased") for one in erasure_ids
+                ),
+            ),
+            sender=participant,
+        )
+
+
+async def test_five_hundred_people_and_six_participants_cost_no_more_statements_than_one_person(
+    quiet: Stand,
+) -> None:
+    await quiet.rows("SELECT 1")
+    alone = await a_whole_erasure(quiet, 1)
+    together = await a_whole_erasure(quiet, 500)
+    assert together == alone
+    assert together["broadcast"] <= 15, together
+    assert together["answers"] <= 6 * 6, together
+    assert together["certificates"] <= 9, together
+
+
+async def test_escalating_three_thousand_steps_is_one_statement(quiet: Stand) -> None:
+    async with quiet.runtime.db.transaction() as session:
+        for _ in range(500):
+            await broadcasts.request_erasure(
+                session,
+                erasure_id=new_id(),
+                subject_id=new_id(),
+                reason=Reason.SELF_SERVICE,
+                requested_at=clock.now(),
+            )
+        batch = await broadcasts.waiting(session)
+        await broadcasts.reserve(session, batch=batch, sealed={})
+    try:
+        clock.shift(timedelta(days=8))
+        with counted(quiet) as seen:
+            async with quiet.runtime.db.transaction() as session:
+                looked_at, told = await escalations.escalate(session)
+        assert (looked_at, told, len(seen)) == (3000, 3000, 1)
+        async with quiet.runtime.db.transaction() as session:
+            assert await escalations.escalate(session) == (0, 0)
+    finally:
+        clock.shift(timedelta(0))
