@@ -1,6 +1,5 @@
 """Privacy, identity and directory as they run, over sockets, and a neighbour who may misbehave."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -48,7 +47,9 @@ class Neighbour:
     async def __call__(self, scope: Data, receive: Any, send: Send) -> None:
         self.asked.append(scope["path"])
         if self.hangs:
-            await asyncio.sleep(30)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
         body = json.dumps(self.held()).encode() if self.body is None else self.body
         start = {"type": "http.response.start", "status": self.status}
         await send({**start, "headers": [(b"location", b"http://127.0.0.1:9/")]})
