@@ -1,5 +1,6 @@
 """What is unusual stops before it does anything, until the DPO confirms that very run (E22)."""
 
+import asyncio
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import pytest
 from chassis import clock
 from chassis.auth import Role
 from chassis.ids import new_id
+from tests.mailbox import Mailbox
 from tests.retention.years import RULE, Data, Years, problem
 
 TODAY = date(2040, 5, 10)
@@ -44,11 +46,17 @@ async def untouched(years: Years, run: Data) -> None:
 
 
 async def test_more_people_than_usual_wait_for_the_dpo_and_nobody_else(
-    years: Years, crowd: int
+    years: Years, crowd: int, post: Mailbox
 ) -> None:
     run = await years.run(TODAY, state="held")
     assert (run["cause"], run["due_warnings"], run["most_warnings"]) == ("volume", crowd, 50)
     await untouched(years, run)
+    dpo = years.stand.settings.dpo_address
+    for _ in range(500):
+        if mails := [m for m in post.to(dpo) if run["id"] in m.get_content()]:
+            break
+        await asyncio.sleep(0.02)
+    assert f"{crowd} (au plus 50" in mails[0].get_content()
     path = f"retention/runs/{run['id']}/confirmation"
     for headers, status in (
         ({}, 401),
@@ -71,6 +79,7 @@ async def test_more_people_than_usual_wait_for_the_dpo_and_nobody_else(
     actions = await years.stand.rows(
         "SELECT action, about FROM operator_action ORDER BY done_at DESC LIMIT 1"
     )
+    assert len([m for m in post.to(dpo) if run["id"] in m.get_content()]) == 1
     assert actions[0]["action"] == "retention.confirm"
     assert run["id"] in actions[0]["about"]
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from chassis import audit, clock
 from chassis.auth import Principal
@@ -104,6 +105,16 @@ async def confirm(session: AsyncSession, *, run_id: UUID, viewer: Principal) -> 
     )
     wake(session, RETENTION_BELL)
     return run
+
+
+async def untold(session: AsyncSession) -> Sequence[RetentionRun]:
+    """Held runs of which the DPO has not been told, held by this transaction."""
+    found = await session.scalars(
+        select(RetentionRun)
+        .where(col(RetentionRun.state) == RunState.HELD, col(RetentionRun.told_at).is_(None))
+        .with_for_update(skip_locked=True)
+    )
+    return found.all()
 
 
 def finish(run: RetentionRun) -> None:

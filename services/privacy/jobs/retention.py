@@ -5,10 +5,12 @@ from uuid import UUID
 
 import structlog
 
-from chassis import crash
+from chassis import clock, crash, mail
+from chassis.mail import MailNotSentError
 from chassis.service import Job, Runtime
 from services.privacy.actions import retention as actions
 from services.privacy.actions import retention_runs
+from services.privacy.messages.retention import run_held
 from services.privacy.models import RetentionRun
 from services.privacy.reference.retention import Rule, rules
 
@@ -24,6 +26,7 @@ async def retain(runtime: Runtime) -> None:
             run = await retention_runs.begin(session, rule=rule)
         if run is not None:
             await _carry_out(runtime, run.id, rule)
+    await _tell_dpo(runtime)
 
 
 async def _carry_out(runtime: Runtime, run_id: UUID, rule: Rule) -> None:
@@ -49,6 +52,27 @@ async def _carry_out(runtime: Runtime, run_id: UUID, rule: Rule) -> None:
                 spared=run.spared,
             )
             return
+
+
+async def _tell_dpo(runtime: Runtime) -> None:
+    """Write to the DPO once about each run that is held; the mail server may be away for a while."""
+    settings = runtime.settings
+    async with runtime.db.transaction() as session:
+        for run in await retention_runs.untold(session):
+            text = run_held(run, title=rules()[run.rule].title, public_url=settings.public_url)
+            try:
+                await mail.send(
+                    smtp_url=settings.smtp_url,
+                    sender=settings.mail_from,
+                    to=settings.dpo_address,
+                    subject=text.subject,
+                    text=text.text,
+                    message_id=f"<retention-{run.id}@ccibusiness.example>",
+                )
+            except (MailNotSentError, ValueError) as error:  # not now, or no address at all
+                log.error("retention_run_not_mailed", error=type(error).__name__)
+                return
+            run.told_at = clock.now()
 
 
 JOBS = (Job(name="retention", every=timedelta(minutes=5), run=retain, bell=actions.RETENTION_BELL),)

@@ -185,6 +185,9 @@ class RetentionRun(Base, table=True):
     started_at: datetime = Field(
         sa_type=Instant, sa_column_kwargs=not_personal("when it was begun or held")
     )
+    told_at: datetime | None = Field(
+        default=None, sa_type=Instant, sa_column_kwargs=not_personal("when the DPO was written to")
+    )
     confirmed_at: datetime | None = Field(
         default=None, sa_type=Instant, sa_column_kwargs=not_personal("when the DPO confirmed it")
     )

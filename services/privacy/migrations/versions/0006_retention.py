@@ -87,6 +87,12 @@ def upgrade() -> None:
             comment="not personal: when it was begun or held",
         ),
         sa.Column(
+            "told_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="not personal: when the DPO was written to",
+        ),
+        sa.Column(
             "confirmed_at",
             sa.DateTime(timezone=True),
             nullable=True,
