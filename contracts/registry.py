@@ -31,6 +31,7 @@ from contracts.privacy import (
     ManifestAnnounced,
     NoticePublished,
     PartnerAcknowledged,
+    ProcessingObjected,
     RetentionWarningDue,
 )
 
@@ -70,6 +71,7 @@ LISTENERS: Mapping[str, tuple[type[Event], ...]] = {
         ConsultationClosed,
         ConsultationCancelled,
         NoticePublished,
+        ProcessingObjected,
         RetentionWarningDue,
     ),
     "privacy": (
