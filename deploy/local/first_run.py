@@ -74,7 +74,7 @@ def ensure(
             stack=description,
             companies=int(wanted) if wanted else None,
             password=os.environ.get("CCIB_SEED_PASSWORD"),
-            say=say,
+            progress=lambda _, records: say(f"demo data: {records:,} records written"),
         )
         known = read_json(layout.first_run)
     if "partner" not in known and "privacy" in description["services"] and known.get("accounts"):
@@ -95,11 +95,12 @@ def seed(
     stack: Mapping[str, Any],
     companies: int | None = None,
     password: str | None = None,
-    say: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Seeded:
     """Fill the databases of the running stack, and note the demo accounts for later runs.
 
-    `companies`: how many; as many as the platform has, when not given.
+    `companies`: how many; as many as the platform has, when not given. `progress` is told how many
+    companies are drawn and how many records are written.
 
     A seeding that was interrupted is finished, with the password that it began with. Raises
     SeedFailed before anything is written when the databases hold other people, and when the stack
@@ -131,7 +132,7 @@ def seed(
                     for service in stack["services"]
                 },
                 companies=companies or COMPANIES,
-                progress=say,
+                progress=progress,
             )
         )
     except SeedRefusedError as error:

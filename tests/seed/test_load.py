@@ -54,9 +54,13 @@ async def test_what_is_written_is_ready_to_be_read(demo: Demo) -> None:
 
 
 async def test_progress_is_told(urls: dict[str, str]) -> None:
-    told: list[str] = []
-    await fill({"identity": urls["identity"]}, companies=4_000, progress=told.append)
-    assert told == ["demo data: 20,000 records written"]
+    told: list[tuple[int, int]] = []
+    await fill(
+        {"identity": urls["identity"]}, companies=4_000, progress=lambda *how: told.append(how)
+    )
+    [(companies, records)] = told
+    assert records == 20_000
+    assert 3_000 < companies <= 4_000
 
 
 async def test_a_database_with_other_people_or_another_demo_is_refused(

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from deploy.local.seed.generate import COMPANIES, generate
+from deploy.local.seed.records import Company
 from deploy.local.seed.writers import Occasion, Writer
 from deploy.local.seed.writers.consultations import Consultations
 from deploy.local.seed.writers.directory import Directory
@@ -62,16 +63,42 @@ class Target:
             if not rows:
                 continue
             columns = list(rows[0])
+            repeated = table in self.writer.repeated
             await self.connection.copy_records_to_table(
-                table,
+                _waiting(table) if repeated else table,
                 columns=columns,
                 records=[tuple(row[column] for column in columns) for row in rows],
             )
-            self.written += len(rows)
+            self.written += await self._take_in(table, columns) if repeated else len(rows)
+
+    async def open(self) -> None:
+        """Make places for rows that may come twice."""
+        for table in self.writer.repeated:
+            await self.connection.execute(
+                f"create temp table {_waiting(table)} as select * from {table} with no data"  # noqa: S608
+            )
+
+    async def _take_in(self, table: str, columns: Sequence[str]) -> int:
+        """Move what waits into its table; what is there already stays as it is."""
+        names = ", ".join(columns)
+        done: str = await self.connection.execute(
+            f"insert into {table} ({names}) select {names} from {_waiting(table)}"  # noqa: S608
+            " on conflict do nothing"
+        )
+        await self.connection.execute(f"truncate {_waiting(table)}")
+        return int(done.rpartition(" ")[2])
 
     async def settle(self) -> None:
         """After the commit: what autovacuum would do minutes later."""
         await self.connection.execute(f"vacuum (analyze) {', '.join(self.writer.tables)}")
+
+
+def _waiting(table: str) -> str:
+    return f"waiting_{table}"
+
+
+Progress = Callable[[int, int], None]
+"""Told after each chunk: companies drawn, records written."""
 
 
 async def load(
@@ -83,7 +110,7 @@ async def load(
     storage: Mapping[str, str] | None = None,
     companies: int = COMPANIES,
     seed: int = 1,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, int]:
     """Fill the databases of `urls` (service → PostgreSQL URL); returns rows written by service.
 
@@ -123,20 +150,20 @@ async def load(
         return {target.service: target.written for target in targets}
 
 
-async def _fill(
-    targets: Sequence[Target], *, mark: Mark, progress: Callable[[str], None] | None
-) -> None:
+async def _fill(targets: Sequence[Target], *, mark: Mark, progress: Progress | None) -> None:
     records = generate(
         now=datetime.fromisoformat(mark.now), companies=mark.companies, seed=mark.seed
     )
+    companies = 0
     for count, record in enumerate(records, 1):
+        companies += isinstance(record, Company)
         for target in targets:
             for table, row in target.writer.rows(record):
                 target.waiting[table].append(row)
         if count % CHUNK == 0:
             await asyncio.gather(*(target.flush() for target in targets))
             if progress:
-                progress(f"demo data: {count:,} records written")
+                progress(companies, count)
     await asyncio.gather(*(target.flush() for target in targets))
     await asyncio.gather(*(target.writer.store_files() for target in targets))
     for target in targets:
@@ -167,7 +194,9 @@ async def _open(
         decoder=lambda value: json.loads(value[1:]),
         format="binary",
     )
-    return Target(service=service, connection=connection, writer=WRITERS[service](occasion))
+    target = Target(service=service, connection=connection, writer=WRITERS[service](occasion))
+    await target.open()
+    return target
 
 
 async def _mark(connection: asyncpg.Connection) -> Mark | None:

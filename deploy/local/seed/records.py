@@ -86,7 +86,7 @@ class Membership:
 class Consultation:
     id: UUID
     company_id: UUID
-    author_id: UUID
+    author: Person
     community_id: UUID
     title: str
     description: str
@@ -94,6 +94,10 @@ class Consultation:
     created_at: datetime
     published_at: datetime | None
     closes_at: datetime
+
+    @property
+    def author_id(self) -> UUID:
+        return self.author.id
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def _consultation(
     return Consultation(
         id=uuid7(rng, at=created_at),
         company_id=firm.id,
-        author_id=author.id,
+        author=author,
         community_id=circle.community.id,
         title=_quantified(rng, title).format(**slots),
         description=" ".join((_quantified(rng, need), context, expect)).format(**slots),

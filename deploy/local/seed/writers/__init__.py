@@ -39,12 +39,14 @@ class Writer(ABC):
 
     tables: ClassVar[tuple[str, ...]]
     """In the order in which they can be filled."""
+    repeated: ClassVar[frozenset[str]] = frozenset({"data_subject"})
+    """Tables of which a row may come again: the first one counts. The database tells them apart, for
+    a writer that remembered everybody would grow with the demo."""
 
     def __init__(self, occasion: Occasion) -> None:
         self.occasion = occasion
         # Each service draws what only it knows: the same, whichever others are filled with it.
         self.rng = Random(occasion.seed)  # noqa: S311 - a repeatable demo, not a secret
-        self._known: set[UUID] = set()
 
     @abstractmethod
     def rows(self, record: Record) -> Iterable[Row]:
@@ -54,7 +56,5 @@ class Writer(ABC):
         """Put the files of the rows into the service's storage; a service without files has none."""
 
     def subject(self, person_id: UUID) -> Iterator[Row]:
-        """The permanent row of somebody, when the service hears of them for the first time."""
-        if person_id not in self._known:
-            self._known.add(person_id)
-            yield "data_subject", {"id": person_id}
+        """The permanent row of somebody, whom the service may have heard of before."""
+        yield "data_subject", {"id": person_id}

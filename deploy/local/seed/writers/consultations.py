@@ -8,11 +8,10 @@ from deploy.local.seed.records import (
     Community,
     Consultation,
     Membership,
-    Person,
     Record,
     Reply,
 )
-from deploy.local.seed.writers import ROLES, Occasion, Row, Writer
+from deploy.local.seed.writers import ROLES, Row, Writer
 from services.consultations.schemas import Kind, ReplyState, State
 
 # The third kind points to a call elsewhere, and nothing of the demo stands elsewhere.
@@ -33,14 +32,8 @@ class Consultations(Writer):
         "reply",
     )
 
-    def __init__(self, occasion: Occasion) -> None:
-        super().__init__(occasion)
-        self._buyers: dict[object, Person] = {}
-
     def rows(self, record: Record) -> Iterable[Row]:
         match record:
-            case Person() if "buyer" in record.roles:
-                self._buyers[record.id] = record
             case Community():
                 yield "community", {"id": record.id, "slug": record.slug, "cci": slug(record.cci)}
                 for person_id in record.animator_ids:
@@ -73,7 +66,7 @@ class Consultations(Writer):
                 yield _reply(record)
 
     def _consultation(self, record: Consultation) -> Iterator[Row]:
-        author = self._buyers[record.author_id]
+        author = record.author
         told = self.rng.random() < REACHABLE
         yield (
             "consultation",

@@ -27,10 +27,12 @@ class Notifications(Writer):
         "notice",
     )
 
+    # A member already, for another company: the first subscription stays.
+    repeated = Writer.repeated | {"subscription"}
+
     def __init__(self, occasion: Occasion) -> None:
         super().__init__(occasion)
         self._animators: dict[UUID, tuple[UUID, ...]] = {}
-        self._subscribed: set[tuple[UUID, UUID]] = set()
 
     def rows(self, record: Record) -> Iterable[Row]:
         match record:
@@ -58,10 +60,6 @@ class Notifications(Writer):
                 "community_id": record.community_id,
             },
         )
-        newsletter = (record.person_id, record.community_id)
-        if newsletter in self._subscribed:  # a member already, for another company
-            return
-        self._subscribed.add(newsletter)
         left = self.rng.random() < LEFT
         yield (
             "subscription",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from deploy.local.seed.identifiers import uuid7
 from deploy.local.seed.records import Person, Record
 from deploy.local.seed.writers import Row, Writer
 
@@ -15,6 +16,7 @@ class Privacy(Writer):
             yield (
                 "consent",
                 {
+                    "consent_id": uuid7(self.rng, at=record.created_at),
                     "person_id": record.id,
                     "notice_version": self.occasion.notice_version,
                     "given_at": record.created_at,
