@@ -1,10 +1,13 @@
 """An erased person is nowhere, cannot come back, and is not in what others were told."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from chassis import clock
 from chassis.ids import new_id
 from contracts.directory import MembershipGranted
+from contracts.privacy import RetentionWarningDue
 from services.notifications.models import catalogue
 from tests.notifications.world import Person, World, unsubscribe_link
 
@@ -39,6 +42,18 @@ async def a_full_life(world: World) -> tuple[Person, Person]:
         new_id(),
     )
     await world.stand.operate(person.id)
+    chosen = [{"kind": "consultation_published", "frequency": "daily"}]
+    await world.call("PUT", "/me/preferences", person, json=chosen)
+    await world.stand.say(
+        RetentionWarningDue(
+            warning_id=new_id(),
+            person_id=person.id,
+            rule="essai",
+            kept_until=clock.now().date() + timedelta(days=30),
+            notice_days=7,
+        )
+    )
+    await world.mailbox.wait_for(person.email, count=3)
     return person, animator
 
 

@@ -1,6 +1,6 @@
 """What is written, and the tokens in it: pure functions, no server."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import uuid4
 
 import pytest
@@ -25,9 +25,11 @@ def test_every_mail_is_whole_whatever_is_known(
         closes_at=datetime(2026, 12, 1, 13, 5, tzinfo=UTC) if slug else None,
         in_force_from=datetime(2026, 12, 31, 23, tzinfo=UTC) if slug else None,
         token=token,
+        kept_until=date(2027, 1, 15),
     )
     line = line_of(kind, slug=slug, target_id=target_id)
-    assert mail.subject == line.title
+    warned = "Votre compte CCI Business sera supprimé après le 15 janvier 2027"
+    assert mail.subject == (warned if kind is Kind.RETENTION_WARNING else line.title)
     assert mail.text.startswith("Bonjour,\n\n")
     assert f"https://site.example{line.path}\n" in mail.text
     assert ("https://site.example/desabonnement?token=a-token\n" in mail.text) == bool(token)
