@@ -31,7 +31,12 @@ from chassis.bus import Backoff, jittered, wait_any
 from chassis.db import Database
 from chassis.erasure import Eraser
 from chassis.errors import ReconcilingError
-from chassis.ledger import Ledger, LedgerEntryError, LedgerUnreachableError
+from chassis.ledger import (
+    Ledger,
+    LedgerConflictError,
+    LedgerEntryError,
+    LedgerUnreachableError,
+)
 
 EVERY_S = 2.0
 """How often the database is compared with the copy while nothing is wrong."""
@@ -47,6 +52,13 @@ _closed = Gauge("restore_gate_closed", "1 while this process serves nobody", ["s
 _seconds = Counter("restore_gate_closed_seconds", "How long it served nobody", ["service"])
 _checks = Counter("restore_checks", "Comparisons with the ledger copy", ["service", "outcome"])
 _reapplied = Counter("restore_positions_reapplied", "Positions taken from the copy", ["service"])
+
+_AWAY = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what asyncpg says of a connection lost at a bad moment
+)
 
 logger = structlog.get_logger()
 
@@ -136,7 +148,7 @@ class Restoration:
             await self.passed()
             if await self._usable(connection):
                 return
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _AWAY as error:
             raise ConnectionError(f"not admitted: {type(error).__name__}") from error
         raise ReconcilingError
 
@@ -230,7 +242,7 @@ class Restoration:
             # What answers here was complete, and is still the same: no reason to serve nobody.
             _checks.labels(self._service, "copy unreachable").inc()
             logger.error("ledger_copy_unreachable", reason=str(error))
-        except (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (SQLAlchemyError, *_AWAY) as error:
             logger.warning("restore_check_failed", error=type(error).__name__)
         except ReconcilingError:
             pass
@@ -265,9 +277,9 @@ class Restoration:
                 await self._reconcile(connection)
         except LedgerUnreachableError as error:
             self.close(f"the ledger copy cannot be read: {error}")
-        except (LedgerEntryError, _NotYetError) as error:
+        except (LedgerConflictError, LedgerEntryError, _NotYetError) as error:
             self.close(str(error))
-        except (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (SQLAlchemyError, *_AWAY) as error:
             self.close(f"database unreachable: {type(error).__name__}")
         except Exception as error:
             logger.error("restore_failed", exc_info=error)
@@ -330,9 +342,9 @@ class Restoration:
                 left = await self._missing(connection)
                 missing = [position for position in left if position not in failures]
         if failures:
-            position, error = next(iter(failures.items()))
+            position, failure = next(iter(failures.items()))
             raise _NotYetError(
-                f"position {position} cannot be applied: {type(error).__name__}: {error}"
+                f"position {position} cannot be applied: {type(failure).__name__}: {failure}"
             )
         self._suspected = False
 

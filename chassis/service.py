@@ -116,7 +116,7 @@ class Runtime:
             async with self.db.engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
         except ReconcilingError:
-            return self.gate.reason or "the database was another one a moment ago"
+            return "the database was another one a moment ago"
         except (OSError, SQLAlchemyError):
             return "database unreachable"
         return None

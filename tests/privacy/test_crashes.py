@@ -18,7 +18,7 @@ import pytest
 from contracts.privacy import Erase, ErasureCompleted
 from deploy.local.layout import REPOSITORY
 from tests.privacy.conftest import OTHERS, Members, privacy_standing
-from tests.privacy.troupe import ask, completed, open_steps, playing, state
+from tests.privacy.troupe import ask, completed, playing
 from tests.stand import Stand
 
 POINTS = [
@@ -120,35 +120,3 @@ async def test_a_worker_that_is_killed_at_every_transition_leaves_one_whole_eras
     assert stand.heard_count(ErasureCompleted, erasure_id=erasure_id) == 1
     # Accepted by the mail server and not yet noted when the worker died: sent once more.
     assert len(members.post.to(email)) == 2
-
-
-async def test_another_entry_at_that_place_of_the_copy_stops_everything_loudly(
-    wings: Wings,
-) -> None:
-    """As when an old database was restored: the copy knows of people whom it has forgotten."""
-    stand = wings.stand
-    [last] = await stand.rows("SELECT coalesce(max(position), 0) AS position FROM broadcast")
-    folder = Path(urlsplit(stand.settings.ledger_url).path)
-    taken = folder / f"{last['position'] + 1:012d}.json"
-    taken.write_text('{"entry": {"position": 1}, "entry_hash": "of somebody else"}')
-    asked = [await ask(stand)]
-    async with wings.worker():
-        await stand.eventually("SELECT position FROM erasure WHERE erasure_id = $1", asked[0])
-        asked.append(await ask(stand))
-        await stand.eventually("SELECT count(*) FROM erasure WHERE erasure_id = $1", asked[1])
-        for _ in range(500):
-            failures = wings.logged("job_failed")
-            if len(failures) > 1:
-                break
-            await asyncio.sleep(0.02)
-        assert {(f["job"], f["error"], f["level"]) for f in failures} == {
-            ("broadcast", "LedgerConflictError", "error")
-        }
-        for erasure_id in asked:
-            assert told(stand, erasure_id) == set()
-            view = await state(stand, erasure_id)
-            assert len(open_steps(view)) == len(view["steps"])
-        assert "somebody else" in taken.read_text()
-        taken.unlink()  # an operator has reconciled the two
-        for erasure_id in asked:
-            await completed(stand, erasure_id)

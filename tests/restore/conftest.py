@@ -1,11 +1,12 @@
 """The five services as they run, each with a database that a test may replace by a backup."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
 import pytest
 
+from chassis import restore
 from services.consultations.wiring import SERVICE as CONSULTATIONS
 from services.directory.wiring import SERVICE as DIRECTORY
 from services.identity.wiring import SERVICE as IDENTITY
@@ -18,12 +19,25 @@ WIRED = {
     wired.name: wired for wired in (IDENTITY, DIRECTORY, CONSULTATIONS, NOTIFICATIONS, PRIVACY)
 }
 
+FOUR = [name for name in WIRED if name != "privacy"]
+
 House = Callable[[str], Awaitable[Stand]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def impatient() -> Iterator[None]:
+    """Look often, so that nobody waits for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restore, "EVERY_S", 0.1)
+        yield
 
 
 @pytest.fixture(scope="session")
 async def house(
-    servers: SimpleNamespace, mailbox: Mailbox, tmp_path_factory: pytest.TempPathFactory
+    impatient: None,
+    servers: SimpleNamespace,
+    mailbox: Mailbox,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[House]:
     """Gives the stand of a service, started when first asked for."""
     stands: dict[str, Stand] = {}
@@ -47,11 +61,6 @@ async def house(
         yield stand_of
 
 
-@pytest.fixture
-async def identity(house: House) -> Stand:
-    return await house("identity")
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def privacy(house: House) -> Stand:
     return await house("privacy")

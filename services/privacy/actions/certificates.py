@@ -193,7 +193,8 @@ def certificate(
         "held": [line for part in parts for line in _held(part.step, declared(part))],
         "kept": [line for part in parts for line in _kept(part.step, declared(part))],
         "tombstone": "Un identifiant opaque reste dans chaque service, pour que rien ne fasse revenir "
-        "la personne : événement tardif, envoi répété",
+        "la personne : événement tardif, envoi répété, sauvegarde restaurée (le service l'oublie à nouveau "
+        "avant de répondre à quiconque)",
         "out_of_scope": [
             {
                 "what": "Sauvegardes des bases : elles gardent une copie jusqu'à cette date",
