@@ -146,6 +146,18 @@ async def test_addresses_are_for_clients_with_the_scope(identity: Stand) -> None
     assert (answer.status_code, answer.json()) == (200, [])
 
 
+async def test_whose_address_it_is_is_told_to_privacy_alone(identity: Stand) -> None:
+    path, body = "/internal/accounts/by-address", {"email": f"{uuid4().hex}@ailleurs.example"}
+    for headers in ({}, identity.token(uuid4()), identity.token(scopes=["identity:addresses"])):
+        answer = await identity.client.post(path, json=body, headers=headers)
+        assert answer.status_code in {401, 403}
+    allowed = identity.token(scopes=["identity:lookup"])
+    answer = await identity.client.post(path, json=body, headers=allowed)
+    assert (answer.status_code, answer.json()) == (200, {"account_id": None})
+    wrong = await identity.client.post(path, json={"email": "rien"}, headers=allowed)
+    assert wrong.status_code == 422
+
+
 async def test_a_wrong_client_secret_is_refused(identity: Stand) -> None:
     for client in ("privacy", "nobody"):
         answer = await identity.client.post(
