@@ -2,17 +2,22 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
 
 import pytest
 
-from chassis import restore
+from chassis import clock, restore
+from contracts.privacy import ErasureCompleted
 from services.consultations.wiring import SERVICE as CONSULTATIONS
 from services.directory.wiring import SERVICE as DIRECTORY
 from services.identity.wiring import SERVICE as IDENTITY
 from services.notifications.wiring import SERVICE as NOTIFICATIONS
 from services.privacy.wiring import SERVICE as PRIVACY
 from tests.mailbox import Mailbox
+from tests.privacy.troupe import Troupe, ask, playing
 from tests.stand import Stand, standing
 
 WIRED = {
@@ -64,3 +69,21 @@ async def house(
 @pytest.fixture(scope="session")
 async def privacy(house: House) -> Stand:
     return await house("privacy")
+
+
+@pytest.fixture(scope="session")
+async def troupe(privacy: Stand) -> AsyncIterator[Troupe]:
+    async with playing(privacy, FOUR) as found:
+        yield found
+
+
+async def asked(privacy: Stand, person: UUID | None = None, **more: Any) -> UUID:
+    """A wish that waits for no address: identity is not there."""
+    return await ask(privacy, person, requested_at=clock.now() - timedelta(minutes=11), **more)
+
+
+async def completed(privacy: Stand, erasure_id: UUID, *, times: int = 1) -> None:
+    await privacy.hear(ErasureCompleted, times=times, erasure_id=erasure_id)
+    await privacy.eventually(
+        "SELECT completed_at IS NOT NULL FROM erasure WHERE erasure_id = $1", erasure_id
+    )

@@ -1,12 +1,10 @@
 """Privacy itself restored: it takes in from the copy what it has forgotten to have promised."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -16,9 +14,9 @@ from contracts.privacy import Erase, ErasureAcknowledged, ErasureCompleted
 from services.privacy.wiring import SERVICE as PRIVACY
 from tests.faults.erasure_workers import participant
 from tests.mailbox import Mailbox
-from tests.privacy.troupe import Troupe, ask, playing, state
+from tests.privacy.troupe import Troupe, state
 from tests.restore import world
-from tests.restore.conftest import FOUR
+from tests.restore.conftest import FOUR, asked, completed
 from tests.stand import Stand
 
 CRASHES = (
@@ -28,24 +26,6 @@ CRASHES = (
     "restore.before_open",
 )
 """In the order in which a restored privacy passes them."""
-
-
-@pytest.fixture(scope="module")
-async def troupe(privacy: Stand) -> AsyncIterator[Troupe]:
-    async with playing(privacy, FOUR) as found:
-        yield found
-
-
-async def asked(privacy: Stand, person: UUID | None = None, **more: Any) -> UUID:
-    """A wish that waits for no address: identity is not there."""
-    return await ask(privacy, person, requested_at=clock.now() - timedelta(minutes=11), **more)
-
-
-async def completed(privacy: Stand, erasure_id: UUID, *, times: int = 1) -> None:
-    await privacy.hear(ErasureCompleted, times=times, erasure_id=erasure_id)
-    await privacy.eventually(
-        "SELECT completed_at IS NOT NULL FROM erasure WHERE erasure_id = $1", erasure_id
-    )
 
 
 async def the_ledger_is_whole(privacy: Stand) -> None:
