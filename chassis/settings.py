@@ -37,7 +37,9 @@ class Settings(BaseSettings):
     secrets_dir: Path
     """Folder of this service's secret files."""
     trust_dir: Path
-    """Folder of public keys: `evidence/<service>.pem`, `certificates.jwks.json`."""
+    """Folder of public keys: `evidence/<service>.pem`, `certificates.jwks.json`, and in `ledger/*.pem`
+    those with which privacy signed earlier entries of the ledger.
+    """
     run_worker: bool = False
     """Run consumers and jobs inside the API process too, as the local stack does."""
     log_format: Literal["json", "console"] = "json"

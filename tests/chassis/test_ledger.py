@@ -1,0 +1,89 @@
+"""The copy of the ledger in a bucket, where there is no folder to look at."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey
+
+from chassis import clock
+from chassis.evidence import import_key
+from chassis.ids import new_id
+from chassis.ledger import (
+    NO_PREVIOUS,
+    Ledger,
+    LedgerConflictError,
+    LedgerCopy,
+    LedgerEntryError,
+    LedgerUnreachableError,
+    seal,
+    unseal,
+)
+
+KEY = import_key(ECKey.generate_key("P-256").as_pem(private=True))
+
+
+def an_entry(position: int, previous_hash: str = NO_PREVIOUS, **more: Any) -> dict[str, Any]:
+    return {
+        "position": position,
+        "previous_hash": previous_hash,
+        "broadcast_id": str(new_id()),
+        "at": clock.now().isoformat(),
+        "due_by": (clock.now() + timedelta(days=30)).isoformat(),
+        "reason": "canary",
+        "subjects": [{"erasure_id": str(new_id()), "subject_id": str(new_id())}],
+        **more,
+    }
+
+
+@pytest.fixture(params=["bucket", "folder"])
+def copy(request: pytest.FixtureRequest, tmp_path: Path) -> LedgerCopy:
+    return LedgerCopy("memory:///" if request.param == "bucket" else tmp_path.as_uri())
+
+
+async def test_entries_are_written_once_and_read_as_they_come(copy: LedgerCopy) -> None:
+    ledger, head = Ledger(copy, keys=[KEY]), NO_PREVIOUS
+    assert await copy.read(1) is None
+    assert await ledger.refresh() == 0
+    for position in (1, 2, 3):
+        entry = an_entry(position, head)
+        await copy.append(position, seal(entry, KEY))
+        await copy.append(position, seal(entry, KEY))  # another signature of the same
+        with pytest.raises(LedgerConflictError, match=f"position {position}"):
+            await copy.append(position, seal(an_entry(position, head), KEY))
+        assert await ledger.refresh() == position
+        head = ledger.head
+    assert await copy.after(1) == [2, 3]
+    assert await copy.after(3) == []
+    assert (await ledger.entry(2)).position == 2
+    late = Ledger(copy, keys=[KEY])
+    await late.agree(2, (await ledger.entry(2)).entry_hash)
+    assert (late.known, await late.refresh(), late.head) == (2, 3, head)
+    with pytest.raises(LedgerEntryError, match="another entry"):
+        await late.agree(1, "0" * 64)
+    with pytest.raises(LedgerEntryError, match="position 4 .*missing"):
+        await late.agree(4, "0" * 64)
+
+
+async def test_a_folder_that_is_not_there_is_no_empty_ledger(tmp_path: Path) -> None:
+    copy = LedgerCopy((tmp_path / "unmounted").as_uri())
+    for reading in (copy.read(1), copy.after(0)):
+        with pytest.raises(LedgerUnreachableError):
+            await reading
+    with pytest.raises(FileNotFoundError):
+        await copy.append(1, seal(an_entry(1), KEY))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"[]", b"null", b'{"entry": 1, "entry_hash": 2}', b"\xff", b'{"entry": {}}'],
+)
+def test_what_is_no_entry_is_unreadable_and_nothing_worse(raw: bytes) -> None:
+    with pytest.raises(LedgerEntryError, match="position 7"):
+        unseal(raw, position=7, keys=[KEY])
+
+
+def test_a_signed_entry_without_people_is_unreadable() -> None:
+    with pytest.raises(LedgerEntryError, match="unreadable"):
+        unseal(seal(an_entry(7, subjects=[]), KEY), position=7, keys=[KEY])
