@@ -2,4 +2,11 @@
 
 from services.privacy.jobs import erasures, escalations, exports, proofs, retention, rights
 
-JOBS = (*erasures.JOBS, *exports.JOBS, *escalations.JOBS, *proofs.JOBS, *retention.JOBS, *rights.JOBS)
+JOBS = (
+    *erasures.JOBS,
+    *exports.JOBS,
+    *escalations.JOBS,
+    *proofs.JOBS,
+    *retention.JOBS,
+    *rights.JOBS,
+)
