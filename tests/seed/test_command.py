@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
@@ -112,3 +113,35 @@ async def test_it_needs_a_running_stack(tmp_path: Path) -> None:
     silent = await seed(path)
     assert silent.code == 1
     assert "the stack does not answer" in silent.err
+
+
+async def test_interrupted_it_leaves_nothing_and_can_be_done_again(
+    stack: Path, urls: dict[str, str]
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", "seed", "--stack", str(stack), "--companies", "20000"),
+        cwd=REPOSITORY,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    name = urls["directory"].rpartition("/")[2]
+    for _ in range(3000):
+        [[copying]] = await rows(
+            urls["identity"],
+            "select count(*) from pg_stat_activity where datname = $1 and query ilike 'copy%'",
+            name,
+        )
+        if copying:
+            break
+        await asyncio.sleep(0.02)
+    assert copying
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert process.returncode == 1, err
+    assert "interrupted: do it again" in err.decode()
+    assert "Traceback" not in err.decode()
+    for url in urls.values():
+        assert not await rows(url, "select from data_subject limit 1")
+    done = await seed(stack, "--companies", "20", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["rows"]["directory"] > 20
