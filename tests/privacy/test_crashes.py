@@ -97,6 +97,7 @@ def told(stand: Stand, erasure_id: UUID) -> set[tuple[int, str]]:
     }
 
 
+@pytest.mark.timeout(300)
 async def test_a_worker_that_is_killed_at_every_transition_leaves_one_whole_erasure(
     wings: Wings, members: Members
 ) -> None:
