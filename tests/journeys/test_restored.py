@@ -108,7 +108,11 @@ def test_databases_of_last_night_forget_again_by_themselves_before_they_serve_an
         caller.join()
     assert not caller.shown
     assert caller.answers.get(401, 0) > 0
-    assert {step["outcome"] for step in again["steps"]} <= {"erased", "nothing_held", "kept_under_hold"}
+    assert {step["outcome"] for step in again["steps"]} <= {
+        "erased",
+        "nothing_held",
+        "kept_under_hold",
+    }
     for service in stack.described["postgres"]:
         dump = stack.dump(service)
         assert not [what for what, text in person.typed.items() if text in dump], service
