@@ -52,8 +52,8 @@ def seed(
     """Fill the running local stack with the demo: companies, people and calls that do not exist.
 
     Writes straight into the databases, in batches, in one transaction per service: interrupted, it
-    leaves nothing, or what the next run completes. A million companies take some twenty minutes and
-    some ten gigabytes of disk.
+    leaves nothing, or what the next run completes. A million companies take a quarter of an hour or
+    more on two quiet cores, 200 MB of memory and some six gigabytes of disk.
 
     Exit code 0: the demo is there. 1: it was refused or interrupted; the sentence says why.
     2: wrong arguments.
