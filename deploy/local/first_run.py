@@ -138,7 +138,7 @@ def seed(
     except SeedRefusedError as error:
         write_json(layout.first_run, before)
         raise SeedFailed(f"the demo data were refused: {error}") from error
-    except (asyncpg.PostgresError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise SeedFailed(f"the demo data could not be written: {error}") from error
     known.setdefault(
         "accounts",
