@@ -1,0 +1,139 @@
+"""Real accounts with real sessions: identity lets nobody in whose session it does not know."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+from chassis.auth import Role
+from chassis.ids import new_id
+from tests.mailbox import Mailbox, token_in
+from tests.matrix.table import Row
+from tests.matrix.world import PEOPLE, ROLES, Call, Headers, World
+from tests.stand import Stand
+
+API = "/api/identity"
+PASSWORD = "Sept-Péniches-Bleues-42"
+
+
+class IdentityWorld(World):
+    """Everybody has an account."""
+
+    def __init__(self, stand: Stand, mailbox: Mailbox) -> None:
+        super().__init__(stand, mailbox)
+        self.emails: dict[str, str] = {}
+        self.sessions: dict[str, Headers] = {}
+
+    async def build(self) -> None:
+        await asyncio.gather(*(self.sign_up(name) for name in PEOPLE))
+
+    def person(self, caller: str) -> Headers:
+        return self.sessions[caller]
+
+    async def post(self, path: str, json: dict[str, Any]) -> dict[str, Any]:
+        answer = await self.stand.client.post(f"{API}{path}", json=json)
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json() if answer.content else {}
+        return found
+
+    async def sign_up(self, name: str) -> None:
+        self.emails[name] = email = f"{uuid4().hex}@entreprise.example"
+        body = {"email": email, "password": PASSWORD, "notice_version": "2026-11"}
+        await self.post("/accounts", body)
+        await self.post("/accounts/verify", {"token": token_in(await self.mailbox.wait_for(email))})
+        if roles := ROLES.get(name):
+            given = await self.stand.client.put(
+                f"{API}/roles",
+                json={"email": email, "roles": [role.value for role in roles]},
+                headers=self.stand.token(new_id(), roles=[Role.OPERATOR]),
+            )
+            assert given.status_code == 204, given.text
+        await self.sign_in(name)
+
+    async def sign_in(self, name: str) -> str:
+        pair = await self.post("/sessions", {"email": self.emails[name], "password": PASSWORD})
+        self.sessions[name] = {"Authorization": f"Bearer {pair['access_token']}"}
+        return str(pair["refresh_token"])
+
+    def hidden(self, caller: str) -> set[str]:
+        return {email for name, email in self.emails.items() if name != caller}
+
+    async def again(self, caller: str, *, account: bool = False) -> None:
+        """Another session for a caller who ends one, another account for who deletes one."""
+        if self.fresh:
+            await (self.sign_up(caller) if account else self.sign_in(caller))
+
+
+World_ = IdentityWorld
+
+
+async def _sign_up(*_: Any) -> Call:
+    email = f"{uuid4().hex}@entreprise.example"
+    return Call(send={"json": {"email": email, "password": PASSWORD, "notice_version": "2026-11"}})
+
+
+async def _link(*_: Any) -> Call:
+    return Call(send={"json": {"token": uuid4().hex}})
+
+
+async def _sign_in(world: World_, *_: Any) -> Call:
+    return Call(send={"json": {"email": world.emails["owner"], "password": PASSWORD}})
+
+
+async def _refresh(world: World_, *_: Any) -> Call:
+    return Call(send={"json": {"refresh_token": await world.sign_in("owner")}})
+
+
+async def _sign_out(world: World_, _: Row, caller: str) -> Call:
+    await world.again(caller)
+    return Call()
+
+
+async def _password(world: World_, _: Row, caller: str) -> Call:
+    await world.again(caller)
+    return Call(send={"json": {"current": PASSWORD, "new": PASSWORD}})
+
+
+async def _delete(world: World_, _: Row, caller: str) -> Call:
+    await world.again(caller, account=True)
+    return Call(send={"json": {"password": PASSWORD}})
+
+
+async def _reset(world: World_, *_: Any) -> Call:
+    return Call(send={"json": {"email": world.emails["owner"]}})
+
+
+async def _new_password(*_: Any) -> Call:
+    return Call(send={"json": {"token": uuid4().hex, "password": PASSWORD}})
+
+
+async def _roles(world: World_, *_: Any) -> Call:
+    return Call(send={"json": {"email": world.emails["neighbour"], "roles": []}})
+
+
+async def _client(world: World_, *_: Any) -> Call:
+    secret = (world.stand.layout.secrets / "privacy" / "client_secret").read_text()
+    given = {"grant_type": "client_credentials", "client_id": "privacy", "client_secret": secret}
+    return Call(send={"data": given})
+
+
+async def _addresses(*_: Any) -> Call:
+    return Call(send={"json": {"account_ids": [str(new_id())]}})
+
+
+IdentityWorld.recipes = {
+    f"POST {API}/accounts": _sign_up,
+    f"POST {API}/accounts/verify": _link,
+    f"POST {API}/sessions": _sign_in,
+    f"POST {API}/sessions/refresh": _refresh,
+    f"DELETE {API}/sessions/current": _sign_out,
+    f"GET {API}/me": _sign_out,
+    f"GET {API}/me/sessions": _sign_out,
+    f"PUT {API}/me/password": _password,
+    f"DELETE {API}/me": _delete,
+    f"POST {API}/password-resets": _reset,
+    f"POST {API}/password-resets/confirm": _new_password,
+    f"PUT {API}/roles": _roles,
+    f"POST {API}/oauth/token": _client,
+    "POST /internal/addresses": _addresses,
+    "POST /internal/accounts/by-address": _reset,
+}
