@@ -50,7 +50,7 @@ def due_for_erasure(rule: Rule, *, day: date) -> Condition:
     )
 
 
-def warning_batch(rule: Rule, *, number: int, day: date, limit: int) -> Select[tuple[Retention]]:
+def warning_batch(rule: Rule, *, number: int, day: date, limit: int) -> Select[Retention]:
     """The next who are to get that warning, locked.
 
     Whoever is locked already is joining, or being erased: not our business today.
@@ -67,7 +67,7 @@ def warning_batch(rule: Rule, *, number: int, day: date, limit: int) -> Select[t
 
 def erasure_batch(
     rule: Rule, *, day: date, after: tuple[date, UUID] | None, limit: int
-) -> Select[tuple[Retention]]:
+) -> Select[Retention]:
     """The next whose time is over, locked."""
     key = tuple_(col(Retention.until), col(Retention.person_id))
     statement = select(Retention).where(due_for_erasure(rule, day=day))
