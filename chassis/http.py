@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
+from obstore.exceptions import BaseError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DBAPIError
@@ -290,7 +291,8 @@ async def _busy(request: Request, _: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    if isinstance(error, OSError):  # a server that is not there: asyncpg raises it bare
+    # A server that is not there (asyncpg raises it bare), or a storage without room.
+    if isinstance(error, OSError | BaseError):
         log.error("dependency_unreachable", exc_info=error)
         return await _busy(request, error)
     log.error("unexpected_error", exc_info=error)

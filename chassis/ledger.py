@@ -286,16 +286,16 @@ def _write_once(folder: Path, name: str, entry: bytes) -> None:
     if final.exists():
         return
     draft = folder / f".{name}.{os.getpid()}"
-    with draft.open("wb") as file:
-        file.write(entry)
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        with draft.open("wb") as file:
+            file.write(entry)
+            file.flush()
+            os.fsync(file.fileno())
         os.link(draft, final)
     except FileExistsError:
         pass
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
