@@ -267,7 +267,9 @@ async def _http(request: Request, error: Exception) -> Response:
         case HTTPStatus.NOT_FOUND:
             return problem_response(request, NotFoundError())
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return problem_response(request, _MethodNotAllowedError())
+            answer = problem_response(request, _MethodNotAllowedError())
+            answer.headers.update(error.headers or {})  # Allow: RFC 9110, section 15.5.6
+            return answer
         case _:
             return problem_response(request, MalformedError())
 

@@ -101,6 +101,48 @@ def test_a_read_for_somebody_says_for_whom(service: str) -> None:
             assert len(node.args.args) <= 1, f"{path}:{node.lineno}: keyword-only arguments"
 
 
+WITHOUT_VIEWER = {
+    "identity.account_by_email": "sign-in, sign-up, lookup by scope: the doors never say if it exists",
+    "identity.roles_of": "for a token of the account that signs in",
+    "identity.login_failures": "counts tries for a keyed hash; nobody is shown it",
+    "identity.addresses": "the door checks the scope identity:addresses",
+    "privacy.to_ask": "the door checks the role (DPO)",
+    "privacy.cookie_choice": "names nobody; who holds its random id",
+    "privacy.erasure": "the door checks the key of that erasure, or the role (DPO)",
+    "privacy.erasure_view": "of an erasure that `erasure` found",
+    "privacy.erasures": "the door checks the role (DPO)",
+    "privacy.planned": "the door checks the role (DPO); the job of retention",
+    "privacy.unsettled": "a count",
+    "privacy.request_view": "of a request that `visible_request` found",
+    "privacy.waiting_requests": "the door checks the role (DPO)",
+    "privacy.closed_requests": "the door checks the role (DPO)",
+    "privacy.request_behind": "who holds the token of a mailed link",
+    "notifications.subscription_behind": "who holds the token of a mail",
+    "notifications.due_deliveries": "for the job that sends them",
+    "notifications.claim_delivery": "for the job that sends it",
+    "notifications.claim_others": "for the job that sends them",
+}
+"""Reads of tables about people that take no viewer, and who makes sure that this is right."""
+
+
+def test_a_read_about_people_takes_its_viewer_or_says_who_checks() -> None:
+    found = set()
+    for service in SERVICES:
+        wired: Service = import_module(f"services.{service}.wiring").SERVICE
+        about_people = {entry.table.name for entry in wired.catalogue.subjects}
+        models = vars(import_module(f"services.{service}.models"))
+        tables = {n for n, m in models.items() if getattr(m, "__tablename__", "") in about_people}
+        folder = Path("services") / service
+        for path in (*folder.glob("queries.py"), *folder.glob("queries/*.py")):
+            for node in parsed(path).body:
+                if not isinstance(node, ast.AsyncFunctionDef) or node.name.startswith("_"):
+                    continue
+                names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+                if names & tables and "viewer" not in {one.arg for one in node.args.kwonlyargs}:
+                    found.add(f"{service}.{node.name}")
+    assert found == set(WITHOUT_VIEWER)
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_reasons_for_calling_a_column_not_personal_are_given(service: str) -> None:
     wired: Service = import_module(f"services.{service}.wiring").SERVICE

@@ -86,10 +86,10 @@ async def _read(world: World_, row: Row, _: str) -> Call:
     return Call(path={"id": about[row.about]})
 
 
-async def _change(world: World_, row: Row, _: str) -> Call:
+async def _change(world: World_, row: Row, caller: str) -> Call:
     about = {"a draft": world.draft, "one in a community": world.inside}
     send = {"json": {"title": "Révision de treize vannes"}} if row.method == "PATCH" else {}
-    call = Call(path={"id": about[row.about]}, send=send)
+    call = Call(path={"id": about[row.about]}, send=send, thing=caller == "buyer")
     if world.fresh:
         make = world.a_draft if row.about == "a draft" else world.published
         call.path["id"] = await world.thing(row.about, make)

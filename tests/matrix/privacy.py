@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 from chassis import clock
 from chassis.auth import Role
 from chassis.ids import new_id
+from contracts.directory import MembershipsTold
 from services.identity.credentials import erasure_key_claims
 from tests.matrix.table import Row
 from tests.matrix.world import PEOPLE, Call, Headers, World
@@ -22,7 +23,9 @@ class PrivacyWorld(World):
 
     async def build(self) -> None:
         self.erasure = await ask(self.stand)
+        await self.stand.say(MembershipsTold(until=clock.now()))
         await self.stand.eventually("SELECT true FROM step WHERE erasure_id = $1", self.erasure)
+        await self.stand.eventually("SELECT until FROM memberships_heard")
         for name in PEOPLE:
             await self.agrees(name)
         found = await self.asks("GET", "/me/consents", self.person("owner"))
@@ -63,6 +66,7 @@ class PrivacyWorld(World):
 
     async def an_export(self) -> tuple[str, str]:
         """A copy that waited a day for services that did not answer, then was made without them."""
+        await self.stand.rows("DELETE FROM export WHERE person_id = $1", self.people["owner"])
         made = await self.asks("POST", "/me/exports", self.person("owner"))
         await self.stand.rows(
             "UPDATE export SET requested_at = requested_at - interval '25 hours',"

@@ -1,11 +1,13 @@
 """One service's password opens nothing of another service's, in PostgreSQL and on the broker."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import permutations
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlsplit
 
+import aio_pika
 import asyncpg
 import pytest
 from aio_pika.exceptions import AMQPError
@@ -150,27 +152,30 @@ def _queues(service: str) -> Iterator[str]:
         yield "privacy.acks"
 
 
+_ATTEMPTS: dict[str, Callable[[aio_pika.abc.AbstractQueue], Awaitable[Any]]] = {
+    "consume": lambda queue: queue.consume(print),
+    "get": lambda queue: queue.get(fail=False),
+    "purge": lambda queue: queue.purge(),
+    "delete": lambda queue: queue.delete(),
+    "bind": lambda queue: queue.bind("ccib.events", "#"),
+}
+
+
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_service_reads_its_own_queues_and_no_other(
     lines: dict[str, str], service: str
 ) -> None:
     async with await connect(lines[service], purpose="test") as connection:
+
+        async def at(name: str, attempt: str) -> None:
+            async with await connection.channel() as channel:
+                await _ATTEMPTS[attempt](await channel.get_queue(name, ensure=False))
+
         for owner in SERVICES:
             for name in _queues(owner):
-                channel = await connection.channel()
-                queue = await channel.get_queue(name, ensure=False)
                 if owner == service:
-                    assert await queue.get(fail=False) is None
-                    await channel.close()
+                    await at(name, "consume")
                     continue
-                for attempt in (
-                    queue.get,
-                    queue.purge,
-                    queue.delete,
-                    lambda queue=queue: queue.bind("ccib.events", "#"),
-                ):
+                for attempt in _ATTEMPTS:
                     with pytest.raises(AMQPError, match="ACCESS_REFUSED"):
-                        await attempt()
-                    channel = await connection.channel()
-                    queue = await channel.get_queue(name, ensure=False)
-                await channel.close()
+                        await at(name, attempt)

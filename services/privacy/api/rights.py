@@ -116,6 +116,8 @@ async def follow(  # noqa: PLR0917 - FastAPI passes them by name
     viewer = await optional_user(request, session, bearer)
     if viewer is None and key is None:
         raise NotAuthenticatedError("Un jeton d'accès, ou la clé de la demande, est nécessaire.")
+    if viewer is not None:
+        _ = viewer.account_id  # a client is nobody, whether or not there is such a request
     found = await queries.visible_request(session, request_id=request_id, viewer=viewer, key=key)
     for_dpo = viewer is not None and viewer.has(Role.DPO)
     return await queries.request_view(session, found=found, sealing_key=sealing, for_dpo=for_dpo)
