@@ -174,6 +174,8 @@ async def optional_user(request: Request, session: SessionDep, bearer: Bearer) -
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
 CurrentUser = Annotated[Principal, Depends(current_user)]
 OptionalUser = Annotated[Principal | None, Depends(optional_user)]
+OPTIONAL: dict[str, Any] = {"security": [{}]}
+"""`openapi_extra` of routes that take no token, too: FastAPI calls every token necessary."""
 
 
 def require_role(*roles: Role) -> Callable[..., Any]:

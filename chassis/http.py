@@ -113,7 +113,24 @@ def build_app(*, name: str, description: str, max_body_bytes: int, **options: An
     app.add_exception_handler(Exception, _unexpected)
     app.add_middleware(Edge, max_body_bytes=max_body_bytes)
     _health(app)
+    _document(app)
     return app
+
+
+def _document(app: FastAPI) -> None:
+    """Say in the OpenAPI document which media type problems have: FastAPI takes all models for JSON."""
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        fresh = app.openapi_schema is None
+        schema = describe()
+        for operations in schema.get("paths", {}).values() if fresh else ():
+            for operation in operations.values():
+                content = operation["responses"]["default"]["content"]
+                content[PROBLEM] = content.pop("application/json")
+        return schema
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's way to extend it
 
 
 def _health(app: FastAPI) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from chassis.auth import CurrentUser, OptionalUser, Principal, Role, require_role
+from chassis.auth import OPTIONAL, CurrentUser, OptionalUser, Principal, Role, require_role
 from chassis.idempotency import AttemptDep, claim
 from chassis.pagination import DEFAULT_LIMIT, After, Limit, link
 from chassis.session import SessionDep
@@ -30,7 +30,7 @@ Buyer = Annotated[Principal, Depends(require_role(Role.BUYER))]
 Consultation = ConsultationDetail | ConsultationSummary
 
 
-@router.get("")
+@router.get("", openapi_extra=OPTIONAL)
 async def list_consultations(
     *,
     request: Request,
@@ -73,7 +73,7 @@ async def create(
     return await queries.consultation(session, viewer=buyer, id=claimed.resource_id)
 
 
-@router.get("/{id}")
+@router.get("/{id}", openapi_extra=OPTIONAL)
 async def read(id: UUID, session: SessionDep, viewer: OptionalUser) -> Consultation:
     """One consultation: in full inside its communities and its company, in brief if it is public."""
     return await queries.consultation(session, viewer=viewer, id=id)

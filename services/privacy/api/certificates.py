@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Request, Response
 from joserfc import jws
 
+from chassis.auth import OPTIONAL
 from chassis.errors import NotFoundError
 from chassis.session import SessionDep, runtime_of
 from services.privacy.api.erasures import AskedAt
@@ -25,6 +26,7 @@ _JSON, _PDF = "application/json", "application/pdf"
 
 @router.get(
     "/certificates/{erasure_id}",
+    openapi_extra=OPTIONAL,
     response_model=SignedCertificate,
     responses={200: {"content": {_PDF: {"schema": {"type": "string", "format": "binary"}}}}},
 )

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from chassis.auth import Bearer, Role, current_principal, require_role
+from chassis.auth import OPTIONAL, Bearer, Role, current_principal, require_role
 from chassis.errors import NotAuthenticatedError, NotFoundError
 from chassis.pagination import DEFAULT_LIMIT, After, Limit, cut, decode, encode, link
 from chassis.session import SessionDep, runtime_of
@@ -53,7 +53,7 @@ async def _asked_at(
 AskedAt = Annotated[datetime | None, Depends(_asked_at)]
 
 
-@router.get("/erasures/{erasure_id}")
+@router.get("/erasures/{erasure_id}", openapi_extra=OPTIONAL)
 async def erasure(session: SessionDep, erasure_id: UUID, asked_at: AskedAt) -> ErasureView:
     """Where an erasure stands, from the first moment on."""
     found = await queries.erasure(session, erasure_id=erasure_id)

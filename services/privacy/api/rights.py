@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from chassis import idempotency
 from chassis.auth import (
+    OPTIONAL,
     Bearer,
     CurrentUser,
     Principal,
@@ -103,7 +104,7 @@ async def confirm(body: LinkToken, request: Request, key: SealingKey) -> Confirm
     )
 
 
-@router.get("/rights-requests/{request_id}")
+@router.get("/rights-requests/{request_id}", openapi_extra=OPTIONAL)
 async def follow(  # noqa: PLR0917 - FastAPI passes them by name
     request_id: UUID,
     request: Request,
