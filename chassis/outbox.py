@@ -188,6 +188,14 @@ async def parked(session: AsyncSession, *, after: int | None, limit: int) -> lis
     return [ParkedEvent(**row) for row in rows.mappings()]
 
 
+async def restores(session: AsyncSession) -> int:
+    """How often this database was found to be restored: how often `raise_epoch` was called."""
+    raised = await session.scalar(
+        text("SELECT last FROM aggregate_sequence WHERE aggregate = :name"), {"name": _EPOCH}
+    )
+    return (raised or 0) // _EPOCH_SIZE
+
+
 async def release(session: AsyncSession) -> int:
     """Let parked events try again, once the broker can route them; returns how many there were."""
     released = await session.execute(

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from chassis import clock
+from chassis import clock, outbox
 from chassis.auth import Role
 from chassis.ids import new_id
 from tests.mailbox import Mailbox
@@ -116,6 +116,23 @@ async def test_what_is_usual_grows_with_what_happens(years: Years) -> None:
         await years.stand.rows("SELECT 1 FROM erasure e JOIN retention r ON subject_id = person_id")
         == []
     )
+
+
+async def test_after_a_restore_nothing_happens_until_the_dpo_has_said_so(years: Years) -> None:
+    years.go_to(TODAY)
+    await accounts(years, 3, opened_on=LONG_AGO)
+    async with years.stand.runtime.db.transaction() as session:
+        await outbox.raise_epoch(session)
+    try:
+        for days in (0, 1):
+            held = await years.run(TODAY + timedelta(days=days), state="held")
+            assert held["cause"] == "restored"
+            await untouched(years, held)
+        assert (await years.confirm(held)).status_code == 202
+        await years.finished(held)
+        assert (await years.run(TODAY + timedelta(days=2)))["cause"] is None
+    finally:
+        await years.stand.rows("DELETE FROM aggregate_sequence WHERE aggregate = 'epoch'")
 
 
 async def test_a_clock_that_jumps_ahead_deletes_nobody_and_cannot_be_confirmed(

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from chassis import audit, clock
+from chassis import audit, clock, outbox
 from chassis.auth import Principal
 from chassis.db import wake
 from chassis.errors import NotFoundError
@@ -141,13 +141,15 @@ async def _start(session: AsyncSession, *, rule: Rule, day: date, by_hand: bool)
     most_warnings = _most(rule, [run.warned for run in usual])
     most_erasures = _most(rule, [run.erased for run in usual])
     too_many = sum(due.warnings) > most_warnings or due.erasures > most_erasures
+    restores = await outbox.restores(session)
     cause = (
         await _clock_trouble(session)
+        or (Cause.RESTORED if await queries.restores_seen(session) < restores else None)
         or (None if by_hand else _silence(rule, earlier, day))
         or (Cause.VOLUME if too_many else None)
     )
     run = _written(rule, day=day, by_hand=by_hand, due=due, cause=cause)
-    run.most_warnings, run.most_erasures = most_warnings, most_erasures
+    run.most_warnings, run.most_erasures, run.restores = most_warnings, most_erasures, restores
     session.add(run)
     await session.flush()
     if cause:

@@ -10,6 +10,7 @@ _CAUSES = {
     Cause.CLOCKS_DISAGREE: "l'horloge du service et celle de la base de données ne s'accordent pas",
     Cause.CLOCK_BACKWARDS: "la dernière passe porte une date postérieure",
     Cause.LONG_SILENCE: "il n'y a pas eu de passe depuis de nombreux jours",
+    Cause.RESTORED: "la base a été restaurée : elle peut avoir oublié qui a rejoint une communauté",
 }
 
 

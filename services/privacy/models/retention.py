@@ -63,6 +63,8 @@ class Cause(StrEnum):
     """The last run was on a later day."""
     LONG_SILENCE = "long-silence"
     """There was no run for many days: everything slept, or a clock is wrong."""
+    RESTORED = "restored"
+    """The database was restored since the last run: it may have forgotten who joined a community."""
 
 
 _of = partial(personal, of="person_id")
@@ -177,6 +179,13 @@ class RetentionRun(Base, table=True):
     due_erasures: int = Field(sa_column_kwargs=not_personal("a count: accounts it may delete"))
     most_warnings: int = Field(sa_column_kwargs=not_personal("a count: more is unusual"))
     most_erasures: int = Field(sa_column_kwargs=not_personal("a count: more is unusual"))
+    restores: int = Field(
+        default=0,
+        sa_column_kwargs={
+            **not_personal("a count: times the database had been restored before"),
+            "server_default": "0",
+        },
+    )
     warned: int = Field(default=0, sa_column_kwargs=not_personal("a count: warnings given"))
     erased: int = Field(default=0, sa_column_kwargs=not_personal("a count: deletions asked for"))
     spared: int = Field(

@@ -257,6 +257,16 @@ async def last_runs(session: AsyncSession, *, rule: str, limit: int) -> Sequence
     return found.all()
 
 
+async def restores_seen(session: AsyncSession) -> int:
+    """The restores that a run had behind it which was let through, by the breaker or the DPO."""
+    seen = await session.scalar(
+        select(func.max(col(RetentionRun.restores))).where(
+            col(RetentionRun.state).in_([RunState.RUNNING, RunState.FINISHED])
+        )
+    )
+    return seen or 0
+
+
 async def own_retention(session: AsyncSession, *, viewer: Principal) -> Retention | None:
     """What retention knows of the caller."""
     return await session.get(Retention, viewer.account_id)
