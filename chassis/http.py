@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
 from obstore.exceptions import BaseError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -285,10 +286,19 @@ async def _http(request: Request, error: Exception) -> Response:
             return problem_response(request, NotFoundError())
         case HTTPStatus.METHOD_NOT_ALLOWED:
             answer = problem_response(request, _MethodNotAllowedError())
-            answer.headers.update(error.headers or {})  # Allow: RFC 9110, section 15.5.6
+            answer.headers["Allow"] = _allowed(request)
             return answer
         case _:
             return problem_response(request, MalformedError())
+
+
+def _allowed(request: Request) -> str:
+    """The methods of this path (RFC 9110, section 15.5.6): of all its routes, not of the first."""
+    methods: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.path_regex.match(request.scope["path"]):
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))
 
 
 async def _database(request: Request, error: Exception) -> Response:

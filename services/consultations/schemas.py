@@ -11,6 +11,7 @@ from pydantic import (
     AwareDatetime,
     Field,
     HttpUrl,
+    StrictBool,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -116,7 +117,7 @@ class NewConsultation(_WithContact):
     external_url: Link | None = None
     communities: Communities
     closes_at: Instant
-    public: bool = Field(
+    public: StrictBool = Field(
         default=False, description="Les visiteurs en voient le titre, l'entreprise et la date"
     )
 
@@ -130,7 +131,7 @@ class DraftChange(_WithContact):
     external_url: Link | None = None
     communities: Communities | SkipJsonSchema[None] = None
     closes_at: Instant | SkipJsonSchema[None] = None
-    public: bool | SkipJsonSchema[None] = None
+    public: StrictBool | SkipJsonSchema[None] = None
 
     def columns(self, *, leave_out: set[str]) -> dict[str, Any]:
         """See above; a mandatory field cannot be taken away."""

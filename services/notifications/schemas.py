@@ -30,7 +30,7 @@ class SubscriptionChoice(Input):
     """Whether the caller wants the newsletter of a community."""
 
     community_id: UUID
-    subscribed: bool
+    subscribed: StrictBool
 
 
 Choices = Annotated[list[SubscriptionChoice], Body(max_length=500)]

@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StrictBool, StringConstraints
 
 from chassis.http import Input, Output
 from contracts.base import Slug
@@ -39,7 +39,7 @@ class CommunityForm(Input):
         list[Annotated[str, StringConstraints(max_length=3), AfterValidator(_department)]],
         Field(max_length=110, default_factory=list),
     ]
-    open_joining: bool = False
+    open_joining: StrictBool = False
 
 
 class CommunityView(Output):
@@ -141,5 +141,5 @@ class MembershipPage(Output):
 class Decision(Input):
     """Yes, or no with its reason, which the person reads."""
 
-    grant: bool
+    grant: StrictBool
     reason: Annotated[Annotated[str, prose(1000)] | None, Optional] = None

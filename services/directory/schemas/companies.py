@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StrictBool, StringConstraints, model_validator
 
 from chassis.http import Input, Output
 from chassis.pagination import DEFAULT_LIMIT, MAX_LIMIT
@@ -46,7 +46,7 @@ class CompanyForm(Input):
 
     siret: Siret
     name: Annotated[str, line(200)]
-    sole_trader: bool = False
+    sole_trader: StrictBool = False
     address: AddressForm
     phone: Phone
     email: Annotated[Email | None, Optional] = None
@@ -63,7 +63,7 @@ class CompanyChange(Input):
     """The fields of a sheet that change; null clears one that is free."""
 
     name: Annotated[str, line(200)] | None = None
-    sole_trader: bool | None = None
+    sole_trader: StrictBool | None = None
     address: AddressForm | None = None
     phone: Phone | None = None
     email: Annotated[Email | None, Optional] = None

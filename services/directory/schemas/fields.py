@@ -2,12 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
+from pydantic_core import core_schema
 from stdnum.exceptions import ValidationError
 from stdnum.fr import siren, siret
 
@@ -111,7 +118,22 @@ Links = Annotated[list[Link], Field(max_length=5), AfterValidator(_without_repea
 Naf = Annotated[str, StringConstraints(max_length=10), AfterValidator(_naf)]
 CommuneCode = Annotated[str, StringConstraints(max_length=5), AfterValidator(_commune)]
 
-Optional = BeforeValidator(_none_if_empty)
+
+class _Optional:
+    """Reads an empty text as nothing, and says in the interface that it may be empty."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(_none_if_empty, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [*handler(schema)["anyOf"], {"type": "string", "pattern": r"^\s*$"}]}
+
+
+Optional = _Optional()
 """Marks a field that a form sends empty when there is nothing to say."""
 
 
