@@ -130,6 +130,11 @@ def ledger_url(stack: Path) -> str:
     return os.environ.get("CCIB_LEDGER_URL") or Path(described(stack)["ledger"]).as_uri()
 
 
+def trust_folder(stack: Path) -> Path:
+    """Where the public keys of the local stack lie."""
+    return Path(described(stack)["trust"])
+
+
 def _ask(email: str) -> str:
     return str(typer.prompt(f"Password of {email}", hide_input=True, err=True))
 

@@ -10,8 +10,15 @@ import typer
 from rich.table import Table
 
 from cli.console import REFUSED, UNREACHABLE, AsJson, err, out, tell
-from cli.ledger import LOCAL_TRUST, Chain, Trust, counting, keys_in, walk_copy
-from cli.platform import LOCAL_STACK, SERVICES, Stack, databases, ledger_url
+from cli.ledger import Chain, Trust, counting, keys_in, walk_copy
+from cli.platform import (
+    LOCAL_STACK,
+    SERVICES,
+    Stack,
+    databases,
+    ledger_url,
+    trust_folder,
+)
 
 
 @dataclass
@@ -39,7 +46,7 @@ def restore_check(
     service: Annotated[
         list[str] | None, typer.Option("--service", help="Only this one; may be repeated.")
     ] = None,
-    trust: Trust = LOCAL_TRUST,
+    trust: Trust = None,
     stack: Stack = LOCAL_STACK,
     as_json: AsJson = False,
 ) -> None:
@@ -55,7 +62,7 @@ def restore_check(
     """
     if unknown := set(service or ()) - set(SERVICES):
         raise typer.BadParameter(f"no such service: {', '.join(sorted(unknown))}")
-    keys = keys_in(trust)
+    keys = keys_in(trust or trust_folder(stack))
     urls = {name: url for name, url in databases(stack).items() if not service or name in service}
     copy_url = ledger_url(stack)
     with counting(quiet=as_json) as count:

@@ -184,6 +184,31 @@ async def test_a_row_that_was_tampered_with_is_found(
     assert (expected, where) in await found(ccib)
 
 
+async def test_a_proof_whose_time_is_over_leaves_a_ledger_that_is_valid(
+    three: Stand, ccib: Command
+) -> None:
+    position = await last(three) - 1
+    connection = await asyncpg.connect(ccib.environment["CCIB_DATABASE_URL_PRIVACY"])
+    whole = await connection.fetchval("SELECT entry FROM broadcast WHERE position = $1", position)
+    try:
+        await connection.execute(
+            "UPDATE broadcast SET entry = entry - 'subjects' WHERE position = $1", position
+        )
+        assert (await ccib("verify-ledger"))[0] == 0
+        # An edit cannot hide behind it: the hash is the copy's.
+        await connection.execute(
+            "UPDATE broadcast SET entry_hash = repeat('0', 64) WHERE position = $1", position
+        )
+        assert (await ccib("verify-ledger"))[0] == 1
+    finally:
+        entry_hash = digest(json.loads(whole))
+        await connection.execute(
+            "UPDATE broadcast SET entry = $2, entry_hash = $3 WHERE position = $1",
+            *(position, whole, entry_hash),
+        )
+        await connection.close()
+
+
 async def test_what_a_restored_database_lacks_is_told(three: Stand, ccib: Command) -> None:
     end = await last(three)
     connection = await asyncpg.connect(ccib.environment["CCIB_DATABASE_URL_PRIVACY"])
