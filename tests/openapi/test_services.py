@@ -65,6 +65,11 @@ def _config(url: str, headers: Headers, *, thorough: bool) -> schemathesis.Confi
     )
 
 
+def _open_to_visitors(context: schemathesis.HookContext) -> bool:
+    """Whether the interface says that no token is necessary."""
+    return {} in context.operation.definition.raw.get("security", [{}])
+
+
 def _tried(url: str, name: str, headers: Headers, *, thorough: bool) -> list[str]:
     """Everything that is wrong, with the request that shows it."""
     schema = schemathesis.openapi.from_url(
@@ -74,6 +79,8 @@ def _tried(url: str, name: str, headers: Headers, *, thorough: bool) -> list[str
         schema = schema.exclude(method="DELETE", path="/api/identity/sessions/current")
     if name != "consultations" and not MORE:
         schema = schema.exclude(path_regex=CHASSIS)
+    if not headers and not MORE:  # elsewhere a visitor gets 401 whatever is sent: see tests/matrix
+        schema = schema.include(_open_to_visitors)
     found: dict[str, str] = {}
     for event in from_schema(schema).execute():
         if isinstance(event, events.FatalError):
