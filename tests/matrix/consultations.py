@@ -73,6 +73,10 @@ class ConsultationsWorld(World):
 World_ = ConsultationsWorld
 
 
+async def _whole_list(*_: Any) -> Call:
+    return Call(send={"params": {"limit": 100}})
+
+
 async def _new(world: World_, row: Row, caller: str) -> Call:
     return Call(send={"json": words(world.community)})
 
@@ -111,6 +115,7 @@ async def _withdrawal(world: World_, *_: Any) -> Call:
 
 
 ConsultationsWorld.recipes = {
+    f"GET {API}": _whole_list,
     f"POST {API}": _new,
     f"GET {API}/{{id}}": _read,
     f"PATCH {API}/{{id}}": _change,

@@ -194,6 +194,10 @@ async def _search(*_: Any) -> Call:
     return Call(send={"params": {"q": "rouen"}})
 
 
+async def _whole_list(*_: Any) -> Call:
+    return Call(send={"params": {"limit": 100}})
+
+
 async def _codes(*_: Any) -> Call:
     return Call(send={"params": {"q": "usinage"}})
 
@@ -211,6 +215,7 @@ DirectoryWorld.recipes = {
     f"GET {API}/people/{{person_id}}": _person,
     f"GET {API}/people/{{person_id}}/photo": _person,
     f"POST {API}/companies": _new_company,
+    f"GET {API}/companies": _whole_list,
     f"GET {API}/companies/{{company_id}}": _company,
     f"PATCH {API}/companies/{{company_id}}": _company,
     f"GET {_ATTACHMENTS}": _company,

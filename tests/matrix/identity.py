@@ -36,7 +36,12 @@ class IdentityWorld(World):
         return found
 
     async def sign_up(self, name: str) -> None:
-        self.emails[name] = email = f"{uuid4().hex}@entreprise.example"
+        """Give the caller an account and a session."""
+        email = f"{uuid4().hex}@entreprise.example"
+        self.emails[name], self.sessions[name] = email, await self.account(name, email)
+
+    async def account(self, name: str, email: str) -> Headers:
+        """A session of a new account with the roles of that caller."""
         body = {"email": email, "password": PASSWORD, "notice_version": "2026-11"}
         await self.post("/accounts", body)
         await self.post("/accounts/verify", {"token": token_in(await self.mailbox.wait_for(email))})
@@ -47,20 +52,17 @@ class IdentityWorld(World):
                 headers=self.stand.token(new_id(), roles=[Role.OPERATOR]),
             )
             assert given.status_code == 204, given.text
-        await self.sign_in(name)
+        return _bearer(await self.sign_in(email))
 
-    async def sign_in(self, name: str) -> str:
-        pair = await self.post("/sessions", {"email": self.emails[name], "password": PASSWORD})
-        self.sessions[name] = {"Authorization": f"Bearer {pair['access_token']}"}
-        return str(pair["refresh_token"])
+    async def sign_in(self, email: str) -> dict[str, Any]:
+        return await self.post("/sessions", {"email": email, "password": PASSWORD})
 
     def hidden(self, caller: str) -> set[str]:
         return {email for name, email in self.emails.items() if name != caller}
 
-    async def again(self, caller: str, *, account: bool = False) -> None:
-        """Another session for a caller who ends one, another account for who deletes one."""
-        if self.fresh:
-            await (self.sign_up(caller) if account else self.sign_in(caller))
+
+def _bearer(pair: dict[str, Any]) -> Headers:
+    return {"Authorization": f"Bearer {pair['access_token']}"}
 
 
 World_ = IdentityWorld
@@ -80,22 +82,26 @@ async def _sign_in(world: World_, *_: Any) -> Call:
 
 
 async def _refresh(world: World_, *_: Any) -> Call:
-    return Call(send={"json": {"refresh_token": await world.sign_in("owner")}})
+    pair = await world.sign_in(world.emails["owner"])
+    return Call(send={"json": {"refresh_token": pair["refresh_token"]}})
 
 
 async def _sign_out(world: World_, _: Row, caller: str) -> Call:
-    await world.again(caller)
-    return Call()
+    """Whoever is let in ends another session than the one that other rows need."""
+    if not world.fresh:
+        return Call()
+    return Call(headers=_bearer(await world.sign_in(world.emails[caller])))
 
 
-async def _password(world: World_, _: Row, caller: str) -> Call:
-    await world.again(caller)
+async def _password(*_: Any) -> Call:
     return Call(send={"json": {"current": PASSWORD, "new": PASSWORD}})
 
 
 async def _delete(world: World_, _: Row, caller: str) -> Call:
-    await world.again(caller, account=True)
-    return Call(send={"json": {"password": PASSWORD}})
+    headers = {}
+    if world.fresh:
+        headers = await world.account(caller, f"{uuid4().hex}@entreprise.example")
+    return Call(headers=headers, send={"json": {"password": PASSWORD}})
 
 
 async def _reset(world: World_, *_: Any) -> Call:
@@ -126,8 +132,6 @@ IdentityWorld.recipes = {
     f"POST {API}/sessions": _sign_in,
     f"POST {API}/sessions/refresh": _refresh,
     f"DELETE {API}/sessions/current": _sign_out,
-    f"GET {API}/me": _sign_out,
-    f"GET {API}/me/sessions": _sign_out,
     f"PUT {API}/me/password": _password,
     f"DELETE {API}/me": _delete,
     f"POST {API}/password-resets": _reset,

@@ -73,6 +73,26 @@ async def _tried(world: World, row: Row, caller: str, cell: str) -> list[str]:
     return [str(answer.status_code) for answer in found if answer.status_code != int(cell)]
 
 
+@pytest.mark.parametrize(
+    ("service", "route", "caller"),
+    [
+        ("directory", "GET /api/directory/companies", "neighbour"),
+        ("directory", "GET /api/directory/companies", "agent"),
+        ("directory", "GET /api/directory/communities/{community}/memberships", "animator"),
+        ("consultations", "GET /api/consultations/consultations", "neighbour"),
+        ("privacy", "GET /api/privacy/erasures", "dpo"),
+        ("notifications", "GET /api/notifications/me/inbox", "owner"),
+    ],
+)
+async def test_what_lists_hide_from_others_is_in_them_for_who_may_see_it(
+    worlds: Worlds, service: str, route: str, caller: str
+) -> None:
+    world = await worlds.of(service)
+    row = next(row for row in ROWS if row.route == route)
+    answer = await world.send(row, await world.call(row, caller), world.headers(caller, row))
+    assert any(one in answer.text for one in world.hidden("other agent")), answer.text
+
+
 @pytest.fixture(scope="session")
 def strangers_keys(tmp_path_factory: pytest.TempPathFactory) -> TokenKeys:
     """Keys of another platform."""
