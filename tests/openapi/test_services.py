@@ -82,6 +82,7 @@ def _tried(url: str, name: str, headers: Headers, *, thorough: bool) -> list[str
     if not headers and not MORE:  # elsewhere a visitor gets 401 whatever is sent: see tests/matrix
         schema = schema.include(_open_to_visitors)
     found: dict[str, str] = {}
+    sent = 0
     for event in from_schema(schema).execute():
         if isinstance(event, events.FatalError):
             raise event.exception
@@ -89,6 +90,7 @@ def _tried(url: str, name: str, headers: Headers, *, thorough: bool) -> list[str
             raise event.value
         if not isinstance(event, events.ScenarioFinished):
             continue
+        sent += len(event.recorder.interactions)
         for case_id, checks in event.recorder.checks.items():
             for check in checks:
                 if check.failure_info is not None:
@@ -99,6 +101,7 @@ def _tried(url: str, name: str, headers: Headers, *, thorough: bool) -> list[str
                         f"{failure.title} {failure.message}\n  {request.method} {request.uri}\n"
                         f"  {request.body!r}",
                     )
+    assert sent, "no request was made"
     return [f"{where}\n  {what}" for where, what in found.items()]
 
 
