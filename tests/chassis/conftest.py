@@ -7,7 +7,7 @@ from chassis import log
 from tests.bus import BusStand, bus_standing
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def _logs() -> None:
     """As in production: an exception without its values, and without a page of colours."""
     log.configure(service="tests")

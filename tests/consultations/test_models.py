@@ -167,5 +167,5 @@ def test_a_receipt_has_a_number_of_its_own_and_proves_the_message() -> None:
 def test_what_belongs_to_companies_is_detached_and_the_rest_deleted() -> None:
     fates = {entry.table.name: entry.declared.fate for entry in catalogue.subjects}
     detached = {name for name, fate in fates.items() if fate is Fate.DETACH}
-    assert detached == {"consultation", "reply"}
+    assert detached == {"consultation", "operator_action", "reply"}
     assert set(fates.values()) == {Fate.DETACH, Fate.DELETE}

@@ -10,7 +10,7 @@ from tests.mailbox import Mailbox
 from tests.stand import Stand, standing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def directory(
     servers: SimpleNamespace, mailbox: Mailbox, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stand]:

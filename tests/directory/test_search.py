@@ -37,7 +37,7 @@ class Market:
         return [one["name"] for one in answer.json()["items"]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def market(directory) -> Market:  # type: ignore[no-untyped-def]
     town = Town(directory)
     community = await town.a_community(open_joining=True)

@@ -16,7 +16,7 @@ from tests.erasure.shelf import Shelf, a_shelf, make_database
 WIRED = sorted(path.parent.name for path in REPOSITORY.glob("services/*/wiring.py"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def template(servers: SimpleNamespace) -> str:
     """A database with the toy's tables, to copy."""
     url = await make_database(servers.postgres_url, f"toy_{secrets.token_hex(4)}")
@@ -36,7 +36,7 @@ async def own(servers: SimpleNamespace, template: str, tmp_path: Path) -> AsyncI
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def common(
     servers: SimpleNamespace, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Shelf]:
@@ -47,7 +47,7 @@ async def common(
         yield made
 
 
-@pytest.fixture(scope="session", params=["toy", *WIRED])
+@pytest.fixture(scope="package", params=["toy", *WIRED])
 async def shelf(
     request: pytest.FixtureRequest,
     servers: SimpleNamespace,

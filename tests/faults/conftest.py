@@ -9,7 +9,7 @@ from tests.bus import BusStand, bus_standing
 pytest.register_assert_rewrite("tests.faults.load", "tests.faults.workers")
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def _logs() -> None:
     """As in production: an exception without its values, and without a page of colours."""
     log.configure(service="tests")

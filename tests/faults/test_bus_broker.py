@@ -64,7 +64,7 @@ async def own(broker: Broker, servers: SimpleNamespace) -> AsyncIterator[BusStan
         yield stand
 
 
-@pytest.mark.parametrize("how", ["stop", "kill"])
+@pytest.mark.parametrize("how", [pytest.param("stop", marks=pytest.mark.long), "kill"])
 async def test_a_broker_that_goes_and_comes_back_loses_nothing(
     own: BusStand, broker: Broker, how: str
 ) -> None:
@@ -86,9 +86,10 @@ async def test_a_broker_that_goes_and_comes_back_loses_nothing(
 @pytest.mark.parametrize(
     ("on", "off"),
     [
-        (
+        pytest.param(
             ("set_vm_memory_high_watermark", "absolute", "1MB"),
             ("set_vm_memory_high_watermark", "0.4"),
+            marks=pytest.mark.long,
         ),
         (("set_disk_free_limit", "900GB"), ("set_disk_free_limit", "50MB")),
     ],

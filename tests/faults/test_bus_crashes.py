@@ -22,13 +22,13 @@ async def publish(bus: BusStand, things: list[UUID], numbers: range, note: str =
 @pytest.mark.parametrize(
     "point",
     [
-        "relay.before_publish",
+        pytest.param("relay.before_publish", marks=pytest.mark.long),
         "relay.before_publish:250",  # with a window in flight
         "relay.after_ack_before_mark",
-        "relay.after_ack_before_mark:2",
-        "inbox.before_commit",
+        pytest.param("relay.after_ack_before_mark:2", marks=pytest.mark.long),
+        pytest.param("inbox.before_commit", marks=pytest.mark.long),
         "inbox.before_commit:3",
-        "inbox.after_commit_before_ack",
+        pytest.param("inbox.after_commit_before_ack", marks=pytest.mark.long),
         "inbox.after_commit_before_ack:3",
     ],
 )

@@ -9,7 +9,7 @@ from tests.bus import BusStand, Happened
 from tests.faults.workers import died, done, terminate, worker
 
 
-@pytest.mark.parametrize("relays", [2, 4])
+@pytest.mark.parametrize("relays", [pytest.param(2, marks=pytest.mark.long), 4])
 async def test_relays_that_die_in_the_middle_leave_their_work_to_the_others(
     bus: BusStand, relays: int
 ) -> None:

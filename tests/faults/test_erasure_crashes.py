@@ -30,7 +30,11 @@ PASSWORD = "Sept-Péniches-Bleues-42"
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("service", [IDENTITY, DIRECTORY], ids=lambda service: service.name)
+@pytest.mark.parametrize(
+    "service",
+    [IDENTITY, pytest.param(DIRECTORY, marks=pytest.mark.long)],
+    ids=lambda service: service.name,
+)
 async def test_a_participant_that_dies_at_every_seam_in_turn_erases_once_and_says_it_alike(
     service: Service, servers: SimpleNamespace, mailbox: Mailbox, tmp_path: Path
 ) -> None:

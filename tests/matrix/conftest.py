@@ -70,7 +70,7 @@ class Worlds:
         return {"identity_url": url, "layout": identity.layout}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def worlds(
     servers: SimpleNamespace, mailbox: Mailbox, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Worlds]:

@@ -93,7 +93,7 @@ async def test_what_lists_hide_from_others_is_in_them_for_who_may_see_it(
     assert any(one in answer.text for one in world.hidden("other agent")), answer.text
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def strangers_keys(tmp_path_factory: pytest.TempPathFactory) -> TokenKeys:
     """Keys of another platform."""
     layout = Layout(tmp_path_factory.mktemp("elsewhere"))

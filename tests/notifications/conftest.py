@@ -19,7 +19,7 @@ def world(everything: World) -> World:
     return everything
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def everything(
     servers: SimpleNamespace, mailbox: Mailbox, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:

@@ -17,7 +17,7 @@ PASSWORD = "Sept-Péniches-Bleues-42"
 Headers = dict[str, str]
 
 
-@pytest.fixture(scope="session", params=SERVICES)
+@pytest.fixture(scope="package", params=SERVICES)
 async def stand(
     request: pytest.FixtureRequest,
     servers: SimpleNamespace,
@@ -34,13 +34,13 @@ async def stand(
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def url(stand: Stand) -> AsyncIterator[str]:
     async with served(stand.app) as address:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def callers(stand: Stand, mailbox: Mailbox) -> dict[str, Headers]:
     """A visitor, a member without any role, and somebody who holds them all."""
     if stand.runtime.service.name == "identity":

@@ -103,7 +103,7 @@ def attached(person: UUID | None = None) -> PersonAttached:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def service(
     servers: SimpleNamespace, mailbox: Mailbox, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stand]:

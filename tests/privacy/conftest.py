@@ -23,7 +23,7 @@ from tests.stand import Stand, served, standing
 OTHERS = [name for name in SERVICES if name != "privacy"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def post() -> Iterator[Mailbox]:
     """The mail server of this folder, which a test may make refuse."""
     with Mailbox() as box:
@@ -60,7 +60,7 @@ class Members:
         return found[0]["id"], email
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def members(
     servers: SimpleNamespace, post: Mailbox, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Members]:
@@ -72,7 +72,7 @@ async def members(
         await found.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def privacy(
     servers: SimpleNamespace, members: Members, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stand]:
@@ -96,7 +96,7 @@ def privacy_standing(
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def troupe(privacy: Stand) -> AsyncIterator[Troupe]:
     async with playing(privacy, OTHERS) as found:
         yield found

@@ -25,6 +25,7 @@ from tests.privacy.troupe import Troupe, ask
 from tests.stand import Stand
 
 
+@pytest.mark.long
 async def test_what_waits_while_a_broadcast_is_written_rides_in_batches_of_five_hundred(
     privacy: Stand, troupe: Troupe
 ) -> None:

@@ -29,7 +29,7 @@ FOUR = [name for name in WIRED if name != "privacy"]
 House = Callable[[str], Awaitable[Stand]]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def impatient() -> Iterator[None]:
     """Look often, so that nobody waits for it."""
     with pytest.MonkeyPatch.context() as patch:
@@ -37,7 +37,7 @@ def impatient() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def house(
     impatient: None,
     servers: SimpleNamespace,
@@ -66,12 +66,12 @@ async def house(
         yield stand_of
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def privacy(house: House) -> Stand:
     return await house("privacy")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def troupe(privacy: Stand) -> AsyncIterator[Troupe]:
     async with playing(privacy, FOUR) as found:
         yield found

@@ -15,13 +15,13 @@ from tests.retention.years import Years
 from tests.stand import Stand, standing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def post() -> Iterator[Mailbox]:
     with Mailbox() as box:
         yield box
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def members(
     servers: SimpleNamespace, post: Mailbox, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Members]:
@@ -33,7 +33,7 @@ async def members(
         await found.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def privacy(
     servers: SimpleNamespace, members: Members, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stand]:
@@ -42,7 +42,7 @@ async def privacy(
         yield stand
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def troupe(privacy: Stand) -> AsyncIterator[Troupe]:
     async with playing(privacy, OTHERS) as found:
         yield found

@@ -80,12 +80,12 @@ class Demo:
         return UUID(str(found))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def databases(servers: SimpleNamespace) -> Databases:
     return Databases(servers.postgres_url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def empty(databases: Databases) -> dict[str, str]:
     """Migrated databases without a row, to copy."""
     urls = await databases.copy()
@@ -102,7 +102,7 @@ async def urls(databases: Databases, empty: dict[str, str]) -> dict[str, str]:
     return await databases.copy(of=empty)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def demo(
     databases: Databases, empty: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Demo:

@@ -13,7 +13,7 @@ from tests.rows import after_erasure
 from tests.seed.conftest import Databases, Demo
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def leaving(demo: Demo) -> dict[UUID, str]:
     """Known accounts, the owner of a sole trader's sheet, a newcomer; their addresses by id."""
     ((sole,),) = await demo.set(
@@ -32,7 +32,7 @@ async def leaving(demo: Demo) -> dict[UUID, str]:
     return dict(people)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def copied(databases: Databases, demo: Demo) -> dict[str, str]:
     return await databases.copy(of=demo.urls)
 

@@ -21,7 +21,7 @@ from tests.seed.conftest import PASSWORD, Databases, Demo, rows
 from tests.stand import Stand, standing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def copied(databases: Databases, demo: Demo) -> dict[str, str]:
     """The demo once more: services that start write to their database."""
     return await databases.copy(of=demo.urls)
