@@ -193,7 +193,8 @@ async def test_a_refusal_names_reasons_and_remedies_and_the_person_reads_them(
     last = (await seen(privacy, request_id))["timeline"][-1]
     assert (last["step"], last["actor_role"], bool(last["actor_id"])) == ("refused", "dpo", True)
     closed = await privacy.client.get(f"{FORM}?state=closed", headers=dpo(privacy))
-    assert closed.json()["items"][0]["request_id"] == request_id
+    # Others of this folder closed theirs on clocks that were ahead.
+    assert request_id in {item["request_id"] for item in closed.json()["items"]}
 
 
 async def test_a_letter_waits_for_its_author_and_its_clock_with_it(
