@@ -51,6 +51,8 @@ def spawn(
         prefix = [setpriv, "--pdeathsig", death_signal.name.removeprefix("SIG")]
         if unprivileged and os.geteuid() == 0:
             prefix += drop_rights()
+        # The kernel tells nothing of a parent that died before it was asked to.
+        prefix += ["sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid())]
     with log.open("ab") as output:
         return subprocess.Popen(
             [*prefix, *map(str, command)],

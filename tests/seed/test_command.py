@@ -104,7 +104,7 @@ async def test_it_refuses_databases_with_other_people(stack: Path, urls: dict[st
 async def test_it_needs_a_running_stack(tmp_path: Path) -> None:
     path = tmp_path / "stack.json"
     absent = await seed(path)
-    assert (absent.code, absent.out) == (1, "")
+    assert (absent.code, absent.out) == (3, "")
     assert "no stack is running" in absent.err
     path.write_text("{}")
     assert "not the description of a stack" in (await seed(path)).err

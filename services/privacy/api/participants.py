@@ -15,8 +15,8 @@ from chassis.auth import Principal, Role, require_role
 from chassis.session import SessionDep, runtime_of
 from chassis.topology import TopologyError
 from contracts.base import Kind
-from contracts.directory import MembershipEnded, MembershipGranted
 from contracts.privacy import PartnerAcknowledged
+from contracts.registry import PARTNERS_HEAR
 from services.privacy.actions import participants as actions
 from services.privacy.errors import BrokerRefusedError
 from services.privacy.queries import participants as queries
@@ -28,7 +28,7 @@ from services.privacy.schemas.participants import (
 
 router = APIRouter(prefix="/api/privacy", tags=["participants"])
 
-PARTNER_FACTS = (MembershipGranted, MembershipEnded)
+PARTNER_FACTS = tuple(event for event in PARTNERS_HEAR if event.kind is Kind.FACT)
 """What a partner hears of besides erasures: who belongs to which community, by opaque id."""
 
 
