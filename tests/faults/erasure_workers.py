@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from chassis.service import Service
-from deploy.local.layout import REPOSITORY
+from tests import forks
 from tests.stand import Stand, standing
 
 
@@ -22,24 +21,17 @@ class Participant:
     folder: Path
 
     @asynccontextmanager
-    async def process(
-        self, *command: str, crash_at: str = ""
-    ) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def process(self, *command: str, crash_at: str = "") -> AsyncIterator[forks.Process]:
         """A process of the service that dies at that point; it is killed at the end of the block."""
         settings = {
             f"CCIB_{name.upper()}": str(value)
             for name, value in self.stand.settings.model_dump().items()
         }
-        with (self.folder / "process.log").open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                *command,
-                cwd=REPOSITORY,
-                env={"PATH": os.environ["PATH"], "CCIB_CRASH_AT": crash_at, **settings},
-                stdout=log,
-                stderr=log,
-            )
+        process = await forks.start(
+            *command,
+            env={"PATH": os.environ["PATH"], "CCIB_CRASH_AT": crash_at, **settings},
+            log=self.folder / "process.log",
+        )
         try:
             yield process
         finally:
@@ -48,12 +40,12 @@ class Participant:
             await process.wait()
 
     @asynccontextmanager
-    async def worker(self, *, crash_at: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
+    async def worker(self, *, crash_at: str = "") -> AsyncIterator[forks.Process]:
         name = f"services.{self.stand.runtime.service.name}.worker"
         async with self.process(name, crash_at=crash_at) as process:
             yield process
 
-    async def dies(self, process: asyncio.subprocess.Process, *, seconds: float = 60) -> None:
+    async def dies(self, process: forks.Process, *, seconds: float = 60) -> None:
         """Wait until it was killed; anything else is a failure, told with its log."""
         ended = await asyncio.wait_for(process.wait(), seconds)
         log = (self.folder / "process.log").read_text()

@@ -3,33 +3,27 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
+from tests import forks
 from tests.bus import BusStand
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 @asynccontextmanager
 async def worker(
     bus: BusStand, *loops: str, crash_at: str = "", more: Mapping[str, str] | None = None
-) -> AsyncIterator[asyncio.subprocess.Process]:
+) -> AsyncIterator[forks.Process]:
     """A process with these loops, once it runs; killed at the end if it still lives."""
     with TemporaryFile() as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
+        process = await forks.start(
             "tests.faults.bus_worker",
             *loops,
-            cwd=REPOSITORY,
             env={**os.environ, **bus.environment, "CCIB_CRASH_AT": crash_at, **(more or {})},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
+            log=log.fileno(),
+            piped=True,
         )
         try:
             assert process.stdout is not None
@@ -48,12 +42,12 @@ def _said(log: IO[bytes]) -> str:
     return log.read().decode(errors="replace")[-20_000:]
 
 
-async def died(process: asyncio.subprocess.Process, *, seconds: float = 30) -> None:
+async def died(process: forks.Process, *, seconds: float = 30) -> None:
     """Wait until it was killed; anything else is a failure."""
     assert await asyncio.wait_for(process.wait(), seconds) == -signal.SIGKILL
 
 
-async def terminate(process: asyncio.subprocess.Process, *, seconds: float = 15) -> None:
+async def terminate(process: forks.Process, *, seconds: float = 15) -> None:
     """SIGTERM, and a good end."""
     process.terminate()
     ended = await asyncio.wait_for(process.wait(), seconds)

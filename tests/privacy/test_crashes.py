@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from uuid import UUID
 import pytest
 
 from contracts.privacy import Erase, ErasureCompleted
-from deploy.local.layout import REPOSITORY
+from tests import forks
 from tests.privacy.conftest import OTHERS, Members, privacy_standing
 from tests.privacy.troupe import ask, completed, playing
 from tests.stand import Stand
@@ -40,22 +39,19 @@ class Wings:
     folder: Path
 
     @asynccontextmanager
-    async def worker(self, *, crash_at: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
+    async def worker(self, *, crash_at: str = "") -> AsyncIterator[forks.Process]:
         """A real worker; what it logs goes to `log`."""
         settings = self.stand.settings.model_dump()
-        with self.log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "services.privacy.worker",
-                cwd=REPOSITORY,
-                env={
-                    **{f"CCIB_{name.upper()}": str(value) for name, value in settings.items()},
-                    "CCIB_CRASH_AT": crash_at,
-                    "PATH": os.environ["PATH"],
-                },
-                stdout=output,
-            )
+        self.log.unlink(missing_ok=True)
+        process = await forks.start(
+            "services.privacy.worker",
+            env={
+                **{f"CCIB_{name.upper()}": str(value) for name, value in settings.items()},
+                "CCIB_CRASH_AT": crash_at,
+                "PATH": os.environ["PATH"],
+            },
+            log=self.log,
+        )
         try:
             yield process
         finally:

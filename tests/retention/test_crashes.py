@@ -3,19 +3,19 @@
 import asyncio
 import os
 import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from chassis import clock
 from contracts.privacy import RetentionWarningDue
-from deploy.local.layout import REPOSITORY
 from services.privacy.models.deadlines import day_of
+from tests import forks
 from tests.privacy.conftest import Members, privacy_standing
 from tests.retention.test_breaker import LONG_AGO, accounts
 from tests.retention.years import RULE, Years
@@ -32,19 +32,16 @@ async def years_alone(
 
 
 @asynccontextmanager
-async def worker(years: Years, *, crash_at: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
+async def worker(years: Years, *, crash_at: str = "") -> AsyncIterator[forks.Process]:
     settings = years.stand.settings.model_dump()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
+    process = await forks.start(
         "services.privacy.worker",
-        cwd=REPOSITORY,
         env={
             **{f"CCIB_{name.upper()}": str(value) for name, value in settings.items()},
             "CCIB_CRASH_AT": crash_at,
             "PATH": os.environ["PATH"],
         },
-        stdout=asyncio.subprocess.DEVNULL,
+        log=Path(os.devnull),
     )
     try:
         yield process
