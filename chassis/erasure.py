@@ -53,6 +53,10 @@ class RowsLeftError(Exception):
     """A row still names the person: its table was forgotten, or something discards statements."""
 
 
+class FilesLeftError(Exception):
+    """The storage still has files that it was told to delete; it keeps versions, or does not listen."""
+
+
 class TombstoneRefusedError(Exception):
     """The database did not set the tombstones; something discards or undoes statements."""
 
@@ -187,7 +191,8 @@ async def erase(
 
     `patience`: how long to wait for each lock that somebody holds, as PostgreSQL writes it.
     Raises `RowsLeftError` with the constraint that stands in the way when a row that names one of
-    them is left, and `TombstoneRefusedError` when the tombstones do not stay.
+    them is left, `FilesLeftError` when a file of theirs is, and `TombstoneRefusedError` when the
+    tombstones do not stay.
     """
     await session.execute(text(f"SET LOCAL lock_timeout = '{patience}'"))
     # Separate statements on purpose: each sees what was committed before the locks were granted.
@@ -235,6 +240,9 @@ async def _empty(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) 
         await _fall(session, entry, people=people, tallies=tallies, files=files, now=now)
     crash.point("erasure.after_rows")
     await eraser.storage.delete(*files)
+    # Looked at afterwards, like the tombstones: a storage may say yes and do nothing.
+    if left := await eraser.storage.holds(*files):
+        raise FilesLeftError(f"{len(left)} of {len(files)}")
     crash.point("erasure.after_files")
     return tallies
 

@@ -58,6 +58,17 @@ class Storage:
             except (NotFoundError, FileNotFoundError):
                 continue
 
+    async def holds(self, *keys: str) -> list[str]:
+        """Those of the files that are there."""
+        found = []
+        for key in keys:
+            try:
+                await obstore.head_async(self._store, key)
+            except (NotFoundError, FileNotFoundError):
+                continue
+            found.append(key)
+        return found
+
 
 async def _parts(found: Any) -> AsyncIterator[bytes]:
     async for part in found.stream(min_chunk_size=1 << 20):

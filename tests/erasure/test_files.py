@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.erasure import FilesLeftError
 from chassis.storage import Storage
 from tests.erasure.shelf import Shelf, a_command
 
@@ -14,6 +15,13 @@ class Broken(Storage):
 
     async def delete(self, *keys: str) -> None:
         raise ConnectionError("storage away")
+
+
+class Deaf(Storage):
+    """A storage that says yes and does nothing."""
+
+    async def delete(self, *keys: str) -> None:
+        pass
 
 
 class Watched(Storage):
@@ -49,6 +57,18 @@ async def test_a_storage_that_fails_holds_the_acknowledgement_back(own: Shelf) -
     assert await own.everything() == before
     await own.apply(command)
     assert own.files() == set()
+
+
+async def test_a_storage_that_keeps_what_it_was_told_to_delete_holds_it_back_too(
+    own: Shelf,
+) -> None:
+    filling = await own.fill()
+    deaf = replace(own, eraser=replace(own.eraser, storage=Deaf(own.folder.as_uri())))
+    before = await own.everything()
+    with pytest.raises(FilesLeftError):
+        await deaf.apply(a_command(filling.person))
+    assert await own.everything() == before
+    assert own.files() == set(filling.files)
 
 
 async def test_files_that_are_gone_already_are_no_obstacle(own: Shelf) -> None:
