@@ -14,7 +14,17 @@ from services.privacy.jobs.proofs import prune
 from tests.privacy.conftest import Members, a_partner, another_replica
 from tests.privacy.test_protocol import completed_inbox, ledger
 from tests.privacy.test_status import key_of, status
-from tests.privacy.troupe import Partner, Troupe, ask, completed, dpo, open_steps, refused, state
+from tests.privacy.troupe import (
+    Partner,
+    Troupe,
+    answers_uncalled,
+    ask,
+    completed,
+    dpo,
+    open_steps,
+    refused,
+    state,
+)
 from tests.stand import Stand
 
 
@@ -78,12 +88,6 @@ async def test_wishes_through_several_doors_at_once_are_one_erasure(
             raise AssertionError(one)
     rows = await privacy.rows("SELECT erasure_id FROM erasure WHERE subject_id = $1", person)
     assert len(rows) == 1
-
-
-async def answers_uncalled(privacy: Stand) -> float:
-    text = (await privacy.client.get("/metrics")).text
-    [line] = [one for one in text.splitlines() if one.startswith("erasure_answers_uncalled_total")]
-    return float(line.split()[1])
 
 
 async def test_a_partner_that_came_later_answers_a_repetition_and_raises_no_alarm(

@@ -326,3 +326,10 @@ async def refused(
                 return refusal
         await asyncio.sleep(0.02)
     raise AssertionError(f"no refusal for {cause} at {position}: {found[:3]}")
+
+
+async def answers_uncalled(privacy: Stand) -> float:
+    """How many right answers came from somebody who had not been asked."""
+    text = (await privacy.client.get("/metrics")).text
+    [line] = [one for one in text.splitlines() if one.startswith("erasure_answers_uncalled_total")]
+    return float(line.split()[1])
