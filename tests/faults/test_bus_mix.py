@@ -9,7 +9,7 @@ import pytest
 
 from tests.bus import BusStand
 from tests.faults.load import loaded
-from tests.faults.proxy import Proxy, proxying
+from tests.proxy import Proxy, proxying
 from tests.faults.workers import cut, terminate, worker
 
 SECONDS = float(os.environ.get("CCIB_MIX_SECONDS", "20"))

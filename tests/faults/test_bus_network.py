@@ -8,7 +8,7 @@ import pytest
 
 from tests.bus import BusStand, Happened
 from tests.faults.load import loaded
-from tests.faults.proxy import Proxy, proxying
+from tests.proxy import Proxy, proxying
 from tests.faults.workers import done
 
 

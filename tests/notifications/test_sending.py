@@ -46,7 +46,7 @@ async def test_mails_wait_for_the_server_and_then_go_once(world: World) -> None:
 async def test_mails_wait_for_identity(world: World) -> None:
     community, person = await world.a_community(), await world.a_person()
     world.identity_line.refuse = True
-    world.identity_line.hang_up()
+    world.identity_line.reset()
     await world.grant(person, community)
     await asyncio.sleep(1)
     (row,) = await world.stand.rows(
@@ -65,7 +65,7 @@ async def test_a_mail_that_went_without_our_knowing_is_repeated_under_the_same_n
     await world.grant(person, community)
     await asyncio.wait_for(world.mail_line.hushed.wait(), 10)
     await world.mailbox.wait_for(person.email)
-    world.mail_line.hang_up()
+    world.mail_line.reset()
     world.mail_line.mend()
     await world.stand.eventually(
         "select attempts = 1 from delivery where person_id = $1", person.id

@@ -117,7 +117,7 @@ async def test_a_lost_connection_is_found_again(partner: PartnerStand) -> None:
     await partner.say(granted(person))
     await partner.knows(person)
     partner.proxy.refuse = True
-    partner.proxy.hang_up()
+    partner.proxy.reset()
     command = partner.command(person)
     await partner.say(command)
     await partner.say(granted(later))
@@ -136,6 +136,6 @@ async def test_a_connection_lost_while_an_answer_is_on_its_way_costs_only_a_repe
     command = partner.command(uuid4())
     await partner.say(command)
     await asyncio.wait_for(partner.proxy.held.wait(), 10)
-    partner.proxy.hang_up()
+    partner.proxy.reset()
     partner.proxy.mend()
     assert (await partner.answer(command))["subjects"][0]["outcome"] == "nothing_held"
