@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from chassis import clock
 from chassis.evidence import digest
 from chassis.ids import new_id
 from contracts.identity import AccountLocked
@@ -29,8 +31,9 @@ from tests.stand import Stand
 Lie = Callable[[Actor, Erase, Troupe], Awaitable[None]]
 
 
-def kept(rule: str, rows: int = 1) -> dict[str, Any]:
-    return {"kept": [{"rule": rule, "rows": rows, "until": None}]}
+def kept(rule: str, rows: int = 1, *, days: float | None = 3650) -> dict[str, Any]:
+    until = None if days is None else (clock.now() + timedelta(days=days)).isoformat()
+    return {"kept": [{"rule": rule, "rows": rows, "until": until}]}
 
 
 def shows(*, outcome: str = "erased", **tables: Any) -> Lie:
@@ -142,6 +145,11 @@ LIES: list[tuple[Lie, str]] = [
     (shows(outcome="kept_under_hold", invoice=kept("because-we-can")), "undeclared-hold"),
     (shows(outcome="kept_under_hold", profile=kept("accounting")), "undeclared-hold"),
     (shows(invoice=kept("because-we-can", rows=0)), "undeclared-hold"),
+    (shows(outcome="kept_under_hold", invoice=kept("accounting", days=None)), "held-too-long"),
+    (shows(outcome="kept_under_hold", invoice=kept("accounting", days=3655)), "held-too-long"),
+    (shows(profile={"detached": 1}), "undeclared-fate"),
+    (shows(invoice={"deleted": 1}), "undeclared-fate"),
+    (shows(invoice={"detached": 1}), "undeclared-fate"),
     (about_nobody_of_that_position, "somebody-else"),
     (about_the_person_and_somebody_else, "somebody-else"),
     (twice_the_same_person, "somebody-twice"),

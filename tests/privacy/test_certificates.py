@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 from pypdf import PdfReader, PdfWriter
 
+from chassis import clock
 from services.privacy.messages.certificates import ATTACHMENT, certificate_pdf
 from tests.privacy.conftest import a_partner
 from tests.privacy.test_status import key_of
@@ -22,6 +24,7 @@ from tests.privacy.troupe import Troupe, ask, completed, dpo, evidence
 from tests.stand import Stand
 
 PDF = {"Accept": "application/pdf"}
+UNTIL = datetime(clock.now().year + 9, 1, 15, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ async def signed(privacy: Stand, troupe: Troupe) -> dict[str, Any]:
         async with a_partner(privacy) as honest, a_partner(privacy) as dead:
             erasure_id = await ask(privacy)
             await honest.give_word(await honest.next_command())
-            kept = {"kept": [{"rule": "accounting", "rows": 3, "until": "2036-11-23T00:00:00Z"}]}
+            kept = {"kept": [{"rule": "accounting", "rows": 3, "until": UNTIL.isoformat()}]}
             shown = evidence(erasure_id, outcome="kept_under_hold", invoice=kept)
             await directory.acknowledge(await directory.commanded(erasure_id), subjects=[shown])
             answer = await privacy.client.post(
@@ -70,7 +73,7 @@ def test_the_document_tells_in_french_what_was_signed(signed: dict[str, Any]) ->
         "Être trouvé",
         "Nom (directory)",
         "Code de commerce, art. L123-22",
-        "23 novembre 2036",
+        f"15 janvier {UNTIL.year}",
         signed["honest"],
         "Partenaire, sur parole",
         signed["dead"],

@@ -3,7 +3,7 @@
 A bad answer raises nothing: it is recorded as a refusal, the step stays open and is chased.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -44,6 +44,8 @@ log = structlog.get_logger()
 COMPLETION_BELL = "completion"
 
 REFUSALS_KEPT_FOR = timedelta(days=365)
+_CLOCKS = timedelta(days=1)
+"""How far the clocks of participants may be from ours when they say until when something stays."""
 
 refusals = Counter("erasure_answers_refused", "Answers that proved nothing", ["cause"])
 uncalled = Counter(
@@ -186,17 +188,30 @@ async def _known_position(session: AsyncSession, position: int, entry_hash: str)
 
 
 def _complete(evidence: SubjectEvidence, manifest: Mapping[str, Any]) -> None:
-    """Every declared table is accounted for, and the outcome is what the counts say."""
+    """Every declared table is accounted for as it was declared, and the outcome is what counts say."""
     declared = {name for name, table in manifest["tables"].items() if table["subjects"]}
     if set(evidence.tables) != declared:
         raise _RefusedError("incomplete-evidence")
     for name, shown in evidence.tables.items():
-        subjects = manifest["tables"][name]["subjects"].values()
-        holds = {subject["hold"]["rule"] for subject in subjects if "hold" in subject}
-        if not {kept.rule for kept in shown.kept} <= holds:
-            raise _RefusedError("undeclared-hold")
+        _as_declared(shown, manifest["tables"][name]["subjects"].values())
     if evidence.outcome is not _outcome(evidence.tables.values()):
         raise _RefusedError("outcome-against-counts")
+
+
+def _as_declared(shown: TableEvidence, subjects: Collection[Mapping[str, Any]]) -> None:
+    """Rows went the way that the table's declarations name, and stay no longer than they say."""
+    fates = {subject["fate"] for subject in subjects}
+    for rows, fate in ((shown.deleted, "delete"), (shown.detached, "detach")):
+        if rows and not fates & {fate, "shared"}:
+            raise _RefusedError("undeclared-fate")
+    holds = {hold["rule"]: hold.get("days") for s in subjects if (hold := s.get("hold"))}
+    for kept in shown.kept:
+        if kept.rule not in holds:
+            raise _RefusedError("undeclared-hold")
+        if (days := holds[kept.rule]) is not None:
+            latest = clock.now() + timedelta(days=days) + _CLOCKS
+            if kept.until is None or kept.until.tzinfo is None or kept.until > latest:
+                raise _RefusedError("held-too-long")
 
 
 def _outcome(tables: Any) -> Outcome:

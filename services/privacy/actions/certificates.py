@@ -9,7 +9,7 @@ from uuid import UUID
 
 from joserfc import jws
 from joserfc.jwk import ECKey
-from sqlalchemy import String, bindparam, exists, select, text, update
+from sqlalchemy import String, and_, bindparam, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
@@ -30,19 +30,55 @@ from services.privacy.models import (
     Waiver,
 )
 from services.privacy.queries.participants import manifests as manifests_by_hash
+from services.privacy.schemas.participants import ParticipantKind
 from services.privacy.schemas.waivers import MEANING, WaiverReason
 
 LAST_MESSAGE_BELL = "last message"
 CERTIFICATE_TYPE = "fr.ccibusiness.erasure-certificate.v1"
 
 
+_STEPS = (
+    select(func.count())
+    .where(col(Step.erasure_id) == col(Erasure.erasure_id))
+    .correlate(Erasure)
+    .scalar_subquery()
+)
+# Told apart from what wrote the steps: the ledger's entry names who takes part, and our own services
+# do whatever it says. Who was never asked has not forgotten.
+_SOMEBODY_WAS_NOT_ASKED = (
+    exists()
+    .where(
+        or_(
+            func.jsonb_exists(col(Broadcast.entry)["participants"], col(Participant.name)),
+            and_(
+                col(Participant.kind) == ParticipantKind.SERVICE,
+                col(Participant.active),
+                col(Participant.registered_at) <= col(Broadcast.reserved_at),
+            ),
+        ),
+        ~exists().where(
+            col(Step.erasure_id) == col(Erasure.erasure_id),
+            col(Step.participant) == col(Participant.name),
+        ),
+    )
+    .correlate(Erasure, Broadcast)
+)
+
+
+class IncompleteProofError(Exception):
+    """A certificate would not name everybody who was asked."""
+
+
 async def complete(
     session: AsyncSession, *, key: ECKey, issuer: str, backup_days: int, log_days: int
 ) -> int:
-    """Certify the erasures whose steps are all proven; returns how many."""
+    """Certify the erasures whose steps are all proven; returns how many.
+
+    Raises `IncompleteProofError` rather than signing a certificate that leaves a participant out.
+    """
     ready = (
         await session.execute(
-            select(Erasure, Broadcast)
+            select(Erasure, Broadcast, _STEPS)
             .join(Broadcast, col(Broadcast.position) == col(Erasure.position))
             .where(
                 col(Erasure.completed_at).is_(None),
@@ -51,6 +87,7 @@ async def complete(
                     col(Step.erasure_id) == col(Erasure.erasure_id), col(Step.outcome).is_(None)
                 ),
                 exists().where(col(Step.erasure_id) == col(Erasure.erasure_id)),
+                ~_SOMEBODY_WAS_NOT_ASKED,
             )
             .limit(MAX_BATCH)
             .with_for_update(of=Erasure, skip_locked=True)
@@ -58,13 +95,15 @@ async def complete(
     ).all()
     if not ready:
         return 0
-    steps = await _steps(session, [erasure.erasure_id for erasure, _ in ready])
+    steps = await _steps(session, [erasure.erasure_id for erasure, _, _ in ready])
     manifests = await manifests_by_hash(
         session, hashes={part.step.manifest_hash for found in steps.values() for part in found}
     )
     now = clock.now()
     done: dict[str, list[Any]] = {"ids": [], "signed": [], "until": []}
-    for erasure, broadcast in ready:
+    for erasure, broadcast, asked in ready:
+        if len(steps[erasure.erasure_id]) != asked:
+            raise IncompleteProofError(erasure.erasure_id)
         payload = certificate(
             erasure=erasure,
             broadcast=broadcast,
