@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from chassis import clock
 from chassis.errors import NotFoundError
+from contracts.registry import LISTENERS
 from services.privacy.errors import (
     ParticipantExistsError,
     ParticipantLeftError,
@@ -19,6 +20,10 @@ from services.privacy.errors import (
 )
 from services.privacy.models import Participant
 from services.privacy.schemas.participants import ParticipantKind
+
+
+class MissingKeyError(Exception):
+    """A service of the platform cannot take part in erasures, as nobody could believe its evidence."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,13 @@ class Admission:
 async def trust_services(
     session: AsyncSession, *, keys: Mapping[str, dict[str, Any]], broker_prefix: str
 ) -> None:
-    """Register the platform's services with the public keys that the operator deployed."""
+    """Register the platform's services with the public keys that the operator deployed.
+
+    Raises `MissingKeyError` when one is absent: its service would never be asked to forget anybody,
+    and every erasure would look complete without it.
+    """
+    if absent := sorted(LISTENERS.keys() - keys.keys()):
+        raise MissingKeyError(f"no public key in the folder of evidence for: {', '.join(absent)}")
     for name, key in keys.items():
         values = {"broker_user": f"{broker_prefix}{name}", "public_key": key, "active": True}
         await session.execute(
