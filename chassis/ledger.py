@@ -23,6 +23,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import ObjectStore, from_url
 from pydantic import ValidationError
 
+from chassis import crash
 from chassis.evidence import SignatureError, canonical, digest, load_key, sign, verify
 from contracts.privacy import Erase
 
@@ -283,20 +284,24 @@ def _read(folder: Path, name: str) -> bytes | None:
 def _write_once(folder: Path, name: str, entry: bytes) -> None:
     """Create the file whole or not at all: a half-written entry would be a broken promise."""
     final = folder / name
-    if final.exists():
-        return
-    draft = folder / f".{name}.{os.getpid()}"
-    try:
-        with draft.open("wb") as file:
-            file.write(entry)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, final)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink(missing_ok=True)
+    if not final.exists():
+        draft = folder / f".{name}.{os.getpid()}"
+        try:
+            with draft.open("wb") as file:
+                file.write(entry)
+                file.flush()
+                crash.point("ledger.after_draft")
+                os.fsync(file.fileno())
+            crash.point("ledger.after_fsync")
+            os.link(draft, final)
+            crash.point("ledger.after_link")
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink(missing_ok=True)
+    # Also when it was there: who linked it may have died before its name was durable.
     handle = os.open(folder, os.O_RDONLY)
+    crash.point("ledger.before_folder_fsync")
     try:
         os.fsync(handle)
     finally:

@@ -1,5 +1,7 @@
 """The copy of the ledger in a bucket, where there is no folder to look at."""
 
+import os
+import stat
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -87,3 +89,21 @@ def test_what_is_no_entry_is_unreadable_and_nothing_worse(raw: bytes) -> None:
 def test_a_signed_entry_without_people_is_unreadable() -> None:
     with pytest.raises(LedgerEntryError, match="unreadable"):
         unseal(seal(an_entry(7, subjects=[]), KEY), position=7, keys=[KEY])
+
+
+async def test_an_entry_that_was_there_is_made_durable_before_it_counts_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who linked it may have died before its name was on the disk."""
+    copy, sealed = LedgerCopy(tmp_path.as_uri()), seal(an_entry(1), KEY)
+    await copy.append(1, sealed)
+    folders: list[bool] = []
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        folders.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    await copy.append(1, sealed)
+    assert folders == [True]
