@@ -21,6 +21,7 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pydantic import ValidationError
 
+from chassis import crash
 from chassis.bus import BROKEN, Backoff, close, connect, wait_any
 from contracts.base import Envelope
 
@@ -158,4 +159,5 @@ async def refuse(message: AbstractIncomingMessage, *, queue: str, reason: str) -
         message_id=message.message_id,
         sender=message.user_id,
     )
+    crash.point("consuming.before_reject")
     await message.reject(requeue=False)

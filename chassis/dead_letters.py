@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import DateTime, LargeBinary, Uuid
 
-from chassis import clock
+from chassis import clock, crash
 from chassis.bus import close, connect
 from chassis.db import Database, wake
 from chassis.handling import BELL
@@ -209,6 +209,7 @@ async def collect(
                     await _adopt(session, message)
                 if note:
                     await note(session, len(taken))
+            crash.point("dead_letters.after_commit_before_ack")
             await taken[-1].ack(multiple=True)
             count += len(taken)
             left = taken[-1].message_count or 0

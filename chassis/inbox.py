@@ -160,6 +160,7 @@ class _Consumer:
             if held:
                 await inbox_rows.hold(session, held)
                 wake(session, BELL)
+        crash.point("inbox.after_write_down")
         count(self._db, {State.WAITING: len(held), State.PARKED: len(fresh) - len(held)})
         return len(batch)
 
@@ -252,6 +253,7 @@ class _Consumer:
                 session, arrival, state=State.FENCED if late else State.WAITING, reason=slug(error)
             )
             wake(session, BELL)
+        crash.point("inbox.after_keep")
         if late:
             count(self._db, {State.FENCED: 1})
             return

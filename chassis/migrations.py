@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel.sql.sqltypes import AutoString
 
+from chassis import crash
 from chassis.db import sqlalchemy_url
 
 _ONE_MIGRATOR = 0x0CC1B
@@ -69,12 +70,14 @@ async def _migrate(url: str, metadata: MetaData) -> None:
             await connection.execute(text("SET statement_timeout = '60s'"))
             await connection.execute(text(f"SELECT pg_advisory_lock({_ONE_MIGRATOR})"))
             await connection.commit()
+            crash.point("migrations.after_lock")
             await connection.run_sync(_run(metadata))
             version = metadata.tables["alembic_version"].c.version_num
             comment = (version.comment or "").replace("'", "''")
             await connection.execute(
                 text(f"COMMENT ON COLUMN alembic_version.version_num IS '{comment}'")
             )
+            crash.point("migrations.before_comment")
             await connection.commit()
     finally:
         await engine.dispose()

@@ -219,6 +219,7 @@ class _Relay:
                 outcome = await self._publisher.publish(
                     row["exchange"], row["routing_key"], row["body"], str(row["event_id"])
                 )
+                crash.point("relay.after_confirm")
             outcomes[row["id"]] = outcome
             if outcome is not Outcome.ACKNOWLEDGED:
                 stuck.add(row["aggregate"])
@@ -234,6 +235,7 @@ class _Relay:
         acknowledged = [row for row, outcome in outcomes.items() if outcome is Outcome.ACKNOWLEDGED]
         if acknowledged:
             await self._connection.execute(_DELETE, acknowledged)
+            crash.point("relay.after_mark")
         blocked: list[tuple[int, str, float | None]] = []
         for row in rows:
             match outcomes.get(row["id"]):
@@ -251,6 +253,7 @@ class _Relay:
                     blocked.append((row["id"], reason.value, seconds))
         if blocked:
             await self._connection.execute(_BLOCK, *map(list, zip(*blocked, strict=True)))
+            crash.point("relay.after_block")
         # One bad message breaks the channel for all in flight: go on singly until it is found.
         self.careful = self._publisher.suspicious or (self.careful and self._publisher.broken)
         return len(acknowledged) + len(blocked)

@@ -323,7 +323,6 @@ class Restoration:
             crash.point("restore.after_epoch")
             if self._rebuild is not None:
                 await self._rebuild(db, self.ledger)
-                crash.point("restore.after_rebuild")
             if missing:
                 logger.warning("restore_forgets_again", went_back=went_back, positions=len(missing))
             failures: dict[int, Exception] = {}
@@ -369,10 +368,10 @@ class Restoration:
         sealed = await self.ledger.entry(position)
         async with db.transaction() as session:
             trouble = await erasure.apply(session, sealed.command(), self._eraser)
+        crash.point("restore.after_position")
         if trouble is not None:
             raise trouble
         _reapplied.labels(self._service).inc()
-        crash.point("restore.after_position")
 
     async def _refresh(self, connection: asyncpg.Connection) -> None:
         """Read the copy; it must hold what the database has applied."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from chassis import clock, inbox_rows
+from chassis import clock, crash, inbox_rows
 from chassis.bus import Backoff, jittered, wait_any
 from chassis.db import Database
 from chassis.handling import BELL, Streak, count, handle, is_late, slug
@@ -34,6 +34,7 @@ async def run_retries(
             if not welcomed:
                 async with db.transaction() as session:
                     await inbox_rows.welcome(session, list(table))
+                crash.point("retries.after_welcome")
                 welcomed = True
             worked = await _retry_next(db, table, stop)
         except Exception as error:
@@ -54,6 +55,7 @@ async def _retry_next(db: Database, table: Table, stop: asyncio.Event) -> bool |
     """Try the first event that is due; returns whether it worked, None when there is none."""
     async with db.transaction() as session:
         arrival = await inbox_rows.claim(session, table)
+    crash.point("retries.after_claim")
     if arrival is None:
         return None
     backoff = Backoff(longest=5.0)
@@ -84,6 +86,7 @@ async def _retry(db: Database, arrival: Arrival) -> bool:
             else:
                 await handle(session, arrival)
             await inbox_rows.finish(session, arrival, state=state, reason=reason)
+        crash.point("retries.after_commit")
     except Exception as error:
         if is_outage(error):
             raise
@@ -102,6 +105,7 @@ async def _retry_failed(db: Database, arrival: Arrival, error: Exception) -> boo
         else:
             again = clock.now() + timedelta(seconds=RETRIES_S[arrival.attempts - 1])
             await inbox_rows.postpone(session, arrival, retry_at=again, reason=slug(error))
+    crash.point("retries.after_failure")
     if late:
         count(db, {State.FENCED: 1})
         return True

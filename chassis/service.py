@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from chassis import (
     access,
     audit,
+    crash,
     erasure,
     evidence,
     idempotency,
@@ -189,6 +190,7 @@ async def _begin(runtime: Runtime) -> None:
     """What a service does once it may use its database, before it is ready."""
     async with runtime.db.transaction() as session:
         await erasure.announce(session, runtime.eraser)
+    crash.point("service.after_announce")
     if runtime.service.prepare:
         await runtime.service.prepare(runtime)
     runtime.started.set()
@@ -356,6 +358,7 @@ async def _forget(runtime: Runtime, envelope: Envelope, delivery: Delivery) -> N
     command = Erase.model_validate(envelope.data)
     async with runtime.db.transaction() as session:
         trouble = await erasure.apply(session, command, runtime.eraser)
+    crash.point("service.after_erasure")
     if trouble is not None:
         raise trouble
     logger.info("erasure_applied", position=command.position, people=len(command.subjects))
@@ -392,6 +395,7 @@ async def _prune(runtime: Runtime) -> None:
         await inbox.prune(session)
         await idempotency.prune(session)
         await audit.prune(session)
+    crash.point("service.after_prune")
 
 
 _HOUSEKEEPING = (Job(name="prune", every=timedelta(hours=1), run=_prune),)

@@ -13,6 +13,8 @@ import obstore
 from obstore.exceptions import NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from chassis import crash
+
 
 class Storage:
     """The files of one service, addressed by opaque keys."""
@@ -57,6 +59,7 @@ class Storage:
                 await obstore.delete_async(self._store, key)
             except (NotFoundError, FileNotFoundError):
                 continue
+            crash.point("storage.after_delete")
 
     async def holds(self, *keys: str) -> list[str]:
         """Those of the files that are there."""

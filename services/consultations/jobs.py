@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from chassis import crash
 from chassis.service import Job, Runtime
 from services.consultations.actions import consultations
 
@@ -12,6 +13,7 @@ async def close_due(runtime: Runtime) -> None:
     while closed:
         async with runtime.db.transaction() as session:
             closed = await consultations.close_due(session)
+        crash.point("consultations.after_close")
 
 
 JOBS = (Job(name="close_due", every=timedelta(seconds=5), run=close_due),)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
-from chassis import clock
+from chassis import clock, crash
 from chassis.auth import CurrentUser, Role, require_role, require_scope
 from chassis.evidence import ALGORITHM
 from chassis.session import SessionDep, runtime_of
@@ -122,6 +122,7 @@ async def sign_in(body: SignIn, request: Request, session: SessionDep, keys: Key
     except WrongCredentialsError:
         async with runtime_of(request).db.transaction() as counting:
             await session_actions.note_failure(counting, email=body.email, address_hmac=pseudonym)
+        crash.point("identity.after_failure_noted")
         raise
     return await _pair(request, session, keys, opened, refresh_token)
 
@@ -132,6 +133,7 @@ async def refresh(body: Refresh, request: Request, keys: Keys) -> TokenPair:
     async with runtime_of(request).db.transaction() as session:
         rotated = await session_actions.refresh(session, token=body.refresh_token)
         pair = await _pair(request, session, keys, *rotated) if rotated else None
+    crash.point("identity.after_refresh")
     if pair is None:
         raise RefreshRefusedError("Cette session est terminée : connectez-vous à nouveau.")
     return pair

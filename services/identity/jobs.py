@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from chassis import mail
+from chassis import crash, mail
 from chassis.mail import MailNotSentError, MailRefusedError
 from chassis.service import Job, Runtime
 from services.identity.actions import accounts, links
@@ -13,10 +13,12 @@ async def send_links(runtime: Runtime) -> None:
     """Send the mails that wait, each token known to the database before it leaves the house."""
     async with runtime.db.transaction() as session:
         claimed = await links.claim(session)
+    crash.point("identity.after_link_claim")
     for link in claimed:
         sent = await _send(runtime, link)
         async with runtime.db.transaction() as session:
             await links.settle(session, link_id=link.link_id, sent=sent)
+        crash.point("identity.after_link_settled")
 
 
 async def _send(runtime: Runtime, link: links.LinkToSend) -> bool:
@@ -34,6 +36,7 @@ async def _send(runtime: Runtime, link: links.LinkToSend) -> bool:
         return True  # this address takes no mail: asking again will not change it
     except MailNotSentError:
         return False
+    crash.point("identity.after_link_mail")
     return True
 
 
@@ -41,18 +44,21 @@ async def repeat_deletions(runtime: Runtime) -> None:
     """Privacy may have been away: the wish to be deleted is told until it has arrived."""
     async with runtime.db.transaction() as session:
         await accounts.repeat_deletions(session)
+    crash.point("identity.after_repeat_deletions")
 
 
 async def repeat_roles(runtime: Runtime) -> None:
     """Nobody whose work is here is taken for somebody who never came."""
     async with runtime.db.transaction() as session:
         await accounts.repeat_roles(session)
+    crash.point("identity.after_repeat_roles")
 
 
 async def sweep(runtime: Runtime) -> None:
     """Forget what has had its time."""
     async with runtime.db.transaction() as session:
         await accounts.sweep(session)
+    crash.point("identity.after_sweep")
 
 
 JOBS = (

@@ -9,7 +9,7 @@ from uuid import UUID
 import httpx2
 import structlog
 
-from chassis import clock, mail
+from chassis import clock, crash, mail
 from chassis.errors import UnavailableError
 from chassis.mail import MailNotSentError, MailRefusedError
 from chassis.service import Job, Runtime
@@ -118,7 +118,8 @@ async def _send(runtime: Runtime, delivery_id: UUID, address: str | None) -> boo
             _each(gathered, Delivery.try_later, now)
         if claimed.warning is not None:
             warnings.settle(session, claimed.warning, delivery, possible=possible, on=day_of(now))
-        return taken
+    crash.point("notifications.after_mail_settled")
+    return taken
 
 
 def _each(gathered: Iterable[Claimed], outcome: Callable[..., None], *when: datetime) -> None:
@@ -152,6 +153,7 @@ async def _hand_over(
         headers=headers,
         message_id=f"<{delivery.id}@{urlsplit(settings.public_url).hostname}>",
     )
+    crash.point("notifications.after_mail")
 
 
 def _gathered(gathered: Sequence[Claimed], *, public_url: str, token: str | None) -> Mail:
@@ -178,6 +180,7 @@ async def sweep(runtime: Runtime) -> None:
     async with runtime.db.transaction() as session:
         await notices.sweep(session)
         await warnings.sweep(session)
+    crash.point("notifications.after_sweep")
 
 
 JOBS = (

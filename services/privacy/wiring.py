@@ -3,6 +3,7 @@
 import tomllib
 from pathlib import Path
 
+from chassis import crash
 from chassis.evidence import load_key
 from chassis.service import Runtime, Service
 from services.privacy.actions.notices import publish_notice
@@ -33,6 +34,7 @@ async def _prepare(runtime: Runtime) -> None:
                 in_force_from=notice["in_force_from"],
                 content=notice["content"],
             )
+    crash.point("privacy.after_prepare")
 
 
 SERVICE = Service(

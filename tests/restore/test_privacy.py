@@ -21,7 +21,7 @@ from tests.stand import Stand
 
 CRASHES = (
     "restore.after_epoch",
-    "restore.after_rebuild",
+    "privacy.after_chained_again",
     "restore.after_position",
     "restore.before_open",
 )

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from chassis import clock, subjects
+from chassis import clock, crash, subjects
 from chassis.db import wake
 from chassis.errors import NotFoundError
 from chassis.ids import new_id
@@ -61,6 +61,7 @@ async def store_photo(
     if announced is None:
         raise NotFoundError
     await storage.put(key, content)
+    crash.point("directory.after_photo_put")
     await _discard_photos(session, person_id)
     announced.state = PhotoState.STORED
 
@@ -97,5 +98,6 @@ async def sweep_photos(session: AsyncSession, *, storage: Storage) -> None:
         )
     ).all()
     await storage.delete(*(photo.storage_key for photo in leaving))
+    crash.point("directory.after_photo_files")
     for photo in leaving:
         await session.delete(photo)

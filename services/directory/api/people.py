@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from chassis import crash
 from chassis.auth import CurrentUser
 from chassis.errors import NotFoundError
 from chassis.session import SessionDep, runtime_of
@@ -59,6 +60,7 @@ async def save_photo(request: Request, session: SessionDep, user: CurrentUser) -
     runtime = runtime_of(request)
     async with runtime.db.transaction() as announcing:
         key = await actions.announce_photo(announcing, person_id=user.account_id)
+    crash.point("directory.after_photo_announced")
     await actions.store_photo(
         session, storage=runtime.storage, key=key, person_id=user.account_id, content=content
     )

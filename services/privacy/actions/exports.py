@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from chassis import clock, subjects
+from chassis import clock, crash, subjects
 from chassis.db import wake
 from chassis.ids import new_id
 from chassis.storage import Storage
@@ -154,6 +154,7 @@ async def sweep(session: AsyncSession, *, storage: Storage) -> int:
         )
     ).all()
     await storage.delete(*(export.storage_key for export in over))
+    crash.point("privacy.after_export_files")
     for export in over:
         await session.delete(export)
     return len(over)

@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx2
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
-from chassis import idempotency
+from chassis import crash, idempotency
 from chassis.auth import (
     OPTIONAL,
     Bearer,
@@ -94,6 +94,7 @@ async def confirm(body: LinkToken, request: Request, key: SealingKey) -> Confirm
         opened, secret, copy = await actions.confirm(
             session, token=body.token, account_id=account_id
         )
+    crash.point("privacy.after_rights_confirmed")
     return Confirmed(
         request_id=opened.request_id,
         kind=opened.kind,

@@ -115,6 +115,7 @@ async def chase(runtime: Runtime) -> None:
     """Ask again those who have not answered."""
     async with runtime.db.transaction() as session:
         late = await broadcasts.chase(session)
+    crash.point("privacy.after_chase")
     if late:
         log.warning("erasures_chased", positions=late)
 
@@ -126,12 +127,14 @@ async def send_last_messages(runtime: Runtime) -> None:
     """
     async with runtime.db.transaction() as session:
         await last_messages.destroy_overdue(session)
+    crash.point("privacy.after_addresses_destroyed")
     more = True
     while more and not runtime.stop.is_set():
         async with runtime.db.transaction() as session:
             found = await last_messages.next_due(session)
             if more := found is not None:
                 await _tell(runtime, session, *found)
+        crash.point("privacy.after_last_message")
 
 
 async def _tell(

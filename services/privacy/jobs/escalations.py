@@ -19,6 +19,7 @@ async def escalate(runtime: Runtime) -> None:
     while looked_at == escalations.AT_ONCE:
         async with runtime.db.transaction() as session:
             looked_at, told = await escalations.escalate(session)
+        crash.point("privacy.after_escalate")
         if told:
             log.error("erasure_steps_escalated", steps=told)
 
@@ -52,7 +53,9 @@ async def tell_dpo(runtime: Runtime) -> None:
             log.error("escalation_not_mailed", error=type(error).__name__)
             escalations.postpone(message)
         else:
+            crash.point("privacy.after_escalation_mail")
             escalations.sent(message)
+    crash.point("privacy.after_escalation_told")
 
 
 JOBS = (

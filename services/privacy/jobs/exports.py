@@ -41,6 +41,7 @@ async def build(runtime: Runtime) -> None:
         except SubjectErasedError:
             async with runtime.db.transaction() as session:
                 await actions.drop(session, export_id=export.id)
+            crash.point("privacy.after_export_drop")
             continue
         except Exception as error:
             log.error("export_failed", export_id=str(export.id), exc_info=error)
@@ -48,6 +49,7 @@ async def build(runtime: Runtime) -> None:
         if not written:
             async with runtime.db.transaction() as session:
                 await actions.postpone(session, export_id=export.id)
+            crash.point("privacy.after_export_postpone")
 
 
 async def _write(runtime: Runtime, export: Export) -> bool:
@@ -68,7 +70,7 @@ async def _write(runtime: Runtime, export: Export) -> bool:
             await _fill(runtime, sealer, copy, patient=patient)
         except UnansweredError:
             return False
-        crash.point("privacy.export_written")
+        crash.point("privacy.after_export_written")
         await _store(runtime, export.id, closed, size=sealer.size, missing=silent)
     return True
 
@@ -129,8 +131,9 @@ async def _store(
         if export is None:  # the person was erased while we collected
             return
         await runtime.storage.put_file(export.storage_key, closed)
-        crash.point("privacy.export_stored")
+        crash.point("privacy.after_export_stored")
         await actions.finish(session, export, size=size, missing=missing)
+    crash.point("privacy.after_export_finish")
 
 
 async def tell(runtime: Runtime) -> None:
@@ -141,6 +144,7 @@ async def tell(runtime: Runtime) -> None:
             export = await actions.next_untold(session)
             if more := export is not None:
                 await _tell(runtime, export)
+        crash.point("privacy.after_export_told")
 
 
 async def _tell(runtime: Runtime, export: Export) -> None:
@@ -157,6 +161,7 @@ async def _tell(runtime: Runtime, export: Export) -> None:
                 text=message.text,
                 message_id=f"<export-{export.id}@ccibusiness.example>",
             )
+            crash.point("privacy.after_export_mail")
     except (MailNotSentError, UnavailableError, httpx2.HTTPError, ValueError, KeyError) as error:
         log.warning("export_not_told", export_id=str(export.id), error=type(error).__name__)
         export.tell_later(now=clock.now())
@@ -181,6 +186,7 @@ async def sweep(runtime: Runtime) -> None:
     while destroyed:
         async with runtime.db.transaction() as session:
             destroyed = await actions.sweep(session, storage=runtime.storage)
+        crash.point("privacy.after_export_sweep")
 
 
 JOBS = (

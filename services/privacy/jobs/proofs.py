@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from chassis import crash
 from chassis.service import Job, Runtime
 from services.privacy.actions import answers, proofs
 
@@ -12,9 +13,11 @@ async def prune(runtime: Runtime) -> None:
     while more and not runtime.stop.is_set():
         async with runtime.db.transaction() as session:
             more = bool(await proofs.prune(session))
+        crash.point("privacy.after_proofs_pruned")
     async with runtime.db.transaction() as session:
         await answers.prune_refusals(session)
         await proofs.prune_mails(session)
+    crash.point("privacy.after_refusals_pruned")
 
 
 JOBS = (Job(name="prune_proofs", every=timedelta(minutes=10), run=prune),)

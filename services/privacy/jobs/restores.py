@@ -1,5 +1,6 @@
 """What privacy itself keeps of the ledger, made whole from the copy before its gate opens."""
 
+from chassis import crash
 from chassis.db import Database
 from chassis.ledger import Ledger
 from services.privacy.actions import broadcasts, restores
@@ -23,12 +24,15 @@ async def rebuild(db: Database, ledger: Ledger) -> None:
                 sealed = await ledger.entry(reserved.position)
                 if sealed.entry_hash != reserved.entry_hash:
                     await restores.take_in(session, sealed)
+    crash.point("privacy.after_reserved_taken_in")
     while True:
         async with db.transaction() as session:
             lacking = await restores.lacking(session, known=ledger.known, limit=_AT_ONCE)
             for position in lacking:
                 await restores.take_in(session, await ledger.entry(position))
+        crash.point("privacy.after_lacking_taken_in")
         if not lacking:
             break
     async with db.transaction() as session:
         await restores.chain_again(session, known=ledger.known, head=ledger.head)
+    crash.point("privacy.after_chained_again")

@@ -24,6 +24,7 @@ async def retain(runtime: Runtime) -> None:
             continue
         async with runtime.db.transaction() as session:
             run = await retention_runs.begin(session, rule=rule)
+        crash.point("privacy.after_retention_begin")
         if run is not None:
             await _carry_out(runtime, run.id, rule)
     await _tell_dpo(runtime)
@@ -72,7 +73,9 @@ async def _tell_dpo(runtime: Runtime) -> None:
             except (MailNotSentError, ValueError) as error:  # not now, or no address at all
                 log.error("retention_run_not_mailed", error=type(error).__name__)
                 return
+            crash.point("privacy.after_retention_mail")
             run.told_at = clock.now()
+    crash.point("privacy.after_retention_told")
 
 
 JOBS = (Job(name="retention", every=timedelta(minutes=5), run=retain, bell=actions.RETENTION_BELL),)

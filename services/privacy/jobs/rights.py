@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx2
 import structlog
 
-from chassis import mail
+from chassis import crash, mail
 from chassis.errors import UnavailableError
 from chassis.mail import MailNotSentError, MailRefusedError
 from chassis.service import Job, Runtime
@@ -23,12 +23,14 @@ async def send_rights_mails(runtime: Runtime) -> None:
     key = runtime.settings.secret("sealing.key")
     async with runtime.db.transaction() as session:
         claimed = await rights_mails.claim(session, key=key)
+    crash.point("privacy.after_rights_claim")
     addresses = await _addresses(runtime, claimed)
     for one in claimed:
         found = one.address or addresses.get(one.account_id)
         sent = await _send(runtime, one, found) if found else False if one.account_id else None
         async with runtime.db.transaction() as session:
             await rights_mails.settle(session, mail_id=one.mail_id, sent=sent)
+        crash.point("privacy.after_rights_settled")
 
 
 async def _addresses(runtime: Runtime, mails: Sequence[MailToSend]) -> dict[UUID | None, str]:
@@ -76,6 +78,7 @@ async def _send(runtime: Runtime, one: MailToSend, address: str) -> bool | None:
         return None
     except MailNotSentError:
         return False
+    crash.point("privacy.after_rights_mail")
     return True
 
 
@@ -84,6 +87,7 @@ async def sweep(runtime: Runtime) -> None:
     async with runtime.db.transaction() as session:
         await rights_handling.sweep(session)
         await cookies.prune(session)
+    crash.point("privacy.after_rights_sweep")
 
 
 JOBS = (
