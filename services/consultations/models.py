@@ -35,6 +35,7 @@ LIVE = "state = 'submitted'"
 """The predicate of the unique index that gives a company one live reply."""
 
 _COMPANY = "opaque id of a company"
+_NO_COMPANY = f"{_COMPANY}; null once its sheet is gone"
 _COMMUNITY = "opaque id of a community"
 _CONTACT = ("contact_name", "contact_email", "contact_phone")
 
@@ -91,7 +92,9 @@ class Consultation(HasContact, Base, table=True):
     id: UUID = Field(
         default_factory=new_id, primary_key=True, sa_column_kwargs=not_personal("opaque id")
     )
-    company_id: UUID = Field(index=True, sa_column_kwargs=not_personal(_COMPANY))
+    company_id: UUID | None = Field(
+        default=None, index=True, sa_column_kwargs=not_personal(_NO_COMPANY)
+    )
     author_id: UUID | None = Field(
         default=None,
         foreign_key="data_subject.live_id",
@@ -238,7 +241,9 @@ class Reply(HasContact, Base, table=True):
         index=True,
         sa_column_kwargs=not_personal("opaque id of a consultation"),
     )
-    company_id: UUID = Field(index=True, sa_column_kwargs=not_personal(_COMPANY))
+    company_id: UUID | None = Field(
+        default=None, index=True, sa_column_kwargs=not_personal(_NO_COMPANY)
+    )
     person_id: UUID | None = Field(
         default=None,
         foreign_key="data_subject.live_id",

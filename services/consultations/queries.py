@@ -54,7 +54,9 @@ def _mine(viewer: Principal | None) -> ColumnElement[bool]:
     """Consultations of the viewer's companies."""
     if viewer is None:
         return false()
-    return col(Consultation.company_id).in_(_companies(viewer))
+    company_id = col(Consultation.company_id)
+    # A company that left is nobody's, and that is a no: not SQL's "unknown".
+    return and_(company_id.is_not(None), company_id.in_(_companies(viewer)))
 
 
 def _inside(viewer: Principal | None) -> ColumnElement[bool]:

@@ -154,7 +154,8 @@ class ConsultationSummary(Output):
     """What lists show, and all that a visitor sees of a public consultation."""
 
     id: UUID
-    company_id: UUID
+    company_id: UUID | None
+    """Null: the company has left the platform."""
     title: str
     kind: Kind
     state: State
@@ -215,7 +216,8 @@ class ReplyView(Output):
 
     id: UUID
     consultation_id: UUID
-    company_id: UUID
+    company_id: UUID | None
+    """Null: the company has left the platform."""
     author_id: UUID | None
     """Null: the account was deleted, and the message with it."""
     state: ReplyState

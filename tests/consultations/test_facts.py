@@ -126,6 +126,14 @@ async def test_a_company_that_leaves_takes_its_open_business_with_it(world: Worl
         "published",
         "closed",
     ]
+    # No id of the company is left, and it is told as what it is: gone.
+    for table in ("consultation", "reply", "attachment"):
+        named = f"select from {table} where company_id = $1"
+        assert not await world.stand.rows(named, leaving.company_id), table
+    answer = await other.get(f"/{closed}")
+    assert answer.status_code == 200, answer.text
+    seen = answer.json()
+    assert (seen["state"], seen["company_id"]) == ("closed", None)
     kept = await world.stand.rows("select message from reply where state = 'withdrawn'")
     assert all(row["message"] is None for row in kept)
     assert [

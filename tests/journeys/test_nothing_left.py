@@ -8,7 +8,7 @@ import json
 import re
 from pathlib import Path
 
-from tests.journeys import people
+from tests.journeys import people, references
 from tests.journeys.people import Person
 from tests.journeys.stack import Stack, eventually
 
@@ -104,7 +104,7 @@ def test_what_a_person_typed_is_everywhere_before_and_nowhere_after(stack: Stack
         if person.account_id in line and (match := re.match(r"INSERT INTO \w+\.(\w+)", line))
     }
     assert tables <= WHERE_IDS_STAY
-    # A sole trader's company went with them, and with it what was open of it: no id leads nowhere.
+    # A sole trader's company went with them, and with it what was open of it.
     eventually(
         lambda: (
             stack.value("consultations", "SELECT state FROM consultation WHERE id = $1", own_call)
@@ -115,3 +115,5 @@ def test_what_a_person_typed_is_everywhere_before_and_nowhere_after(stack: Stack
     assert stack.value("directory", "SELECT count(*) FROM company WHERE id = $1", company) == 0
     # The others kept what is theirs.
     assert not {what for what, word in other.typed.items() if not found(after, word)}
+    # Nor does anything in any service still name what is not there (E4).
+    eventually(lambda: not references.dangling(stack), "no id leads nowhere")

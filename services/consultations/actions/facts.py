@@ -89,7 +89,7 @@ async def end_membership(session: AsyncSession, *, id: UUID) -> None:
 
 async def company_left(session: AsyncSession, *, company_id: UUID) -> None:
     """A company is gone: nobody acts for it, its calls are cancelled, its drafts dropped, its replies
-    to open calls withdrawn. What was closed stays as it is.
+    to open calls withdrawn. The record of the rest stays, and names no company any more (E4).
     """
     now = clock.now()
     await session.execute(delete(Attachment).where(col(Attachment.company_id) == company_id))
@@ -134,3 +134,7 @@ async def company_left(session: AsyncSession, *, company_id: UUID) -> None:
             for reply_id, parent in withdrawn
         ),
     )
+    for table in (Consultation, Reply):
+        await session.execute(
+            update(table).where(col(table.company_id) == company_id).values(company_id=None)
+        )
