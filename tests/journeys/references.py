@@ -48,10 +48,13 @@ async def _dangling(urls: dict[str, str]) -> dict[str, set[UUID]]:
         connection = await asyncpg.connect(url)
         try:
             for row in await connection.fetch(_COLUMNS):
-                if row["table"] in OUTLIVE or (row["table"], row["column"]) == ("data_subject", "id"):
+                if row["table"] in OUTLIVE or (row["table"], row["column"]) == (
+                    "data_subject",
+                    "id",
+                ):
                     continue
                 values = await connection.fetch(
-                    f'SELECT DISTINCT "{row["column"]}" FROM "{row["table"]}"'  # noqa: S608
+                    f'SELECT DISTINCT "{row["column"]}" FROM "{row["table"]}"'
                     f' WHERE "{row["column"]}" IS NOT NULL'
                 )
                 found = {value[0] for value in values}
