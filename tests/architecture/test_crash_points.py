@@ -9,16 +9,8 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
-ROOTS = ("chassis", "services")
-FILES = [
-    path
-    for root in ROOTS
-    for path in sorted(Path(root).rglob("*.py"))
-    if "versions" not in path.parts and "reference" not in path.parts
-]
+from tests.seams import FILES, all_labels, label_of, parsed
 
 WRAPPED = {
     ("chassis/db.py", "transaction"): "every call of it is a seam",
@@ -76,26 +68,6 @@ class Seam:
     """The labels beside it."""
 
 
-def labels(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and (label := _label(node)):
-            yield label
-
-
-def _label(node: ast.stmt | None) -> str | None:
-    match node:
-        case ast.Expr(
-            value=ast.Call(
-                func=ast.Attribute(value=ast.Name(id="crash"), attr="point"),
-                args=[ast.Constant(value=str(label))],
-            )
-        ):
-            return label
-        case ast.If(body=[only], orelse=[]):
-            return _label(only)
-    return None
-
-
 def seams(path: str, tree: ast.Module) -> Iterator[Seam]:
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     raw = any(isinstance(n, ast.Import) and n.names[0].name == "asyncpg" for n in ast.walk(tree))
@@ -118,7 +90,7 @@ def seams(path: str, tree: ast.Module) -> Iterator[Seam]:
         statement = next(node for node in chain if isinstance(node, ast.stmt))
         if isinstance(statement, ast.AsyncWith) and _only_reads(statement):
             continue
-        near = {_label(other) for other in _beside(statement, parents)} - {None}
+        near = {label_of(other) for other in _beside(statement, parents)} - {None}
         yield Seam(path, call.lineno, ast.unparse(call.func), frozenset(map(str, near)))
 
 
@@ -189,18 +161,8 @@ def _next(statement: ast.stmt, parents: dict[ast.AST, ast.AST], step: int) -> as
     return None
 
 
-@cache
-def parsed() -> list[tuple[str, ast.Module]]:
-    return [(path.as_posix(), ast.parse(path.read_text(encoding="utf-8"))) for path in FILES]
-
-
 def all_seams() -> list[Seam]:
     return [seam for path, tree in parsed() for seam in seams(path, tree)]
-
-
-def all_labels() -> list[str]:
-    """Every label of the product, in the order of the files."""
-    return [label for _, tree in parsed() for label in labels(tree)]
 
 
 def test_every_seam_has_a_label_beside_it() -> None:

@@ -1,12 +1,14 @@
 """A participant whose HTTP door stands in the test and whose worker is a process that may die."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from chassis.service import Service
 from tests import forks
@@ -24,7 +26,7 @@ class Participant:
     async def process(self, *command: str, crash_at: str = "") -> AsyncIterator[forks.Process]:
         """A process of the service that dies at that point; it is killed at the end of the block."""
         settings = {
-            f"CCIB_{name.upper()}": str(value)
+            f"CCIB_{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
             for name, value in self.stand.settings.model_dump().items()
         }
         process = await forks.start(
@@ -54,11 +56,11 @@ class Participant:
 
 @asynccontextmanager
 async def participant(
-    service: Service, *, servers: SimpleNamespace, folder: Path, smtp_url: str
+    service: Service, *, servers: SimpleNamespace, folder: Path, smtp_url: str, **more: Any
 ) -> AsyncIterator[Participant]:
     """A service without any loop of its own in this process, not even a relay."""
     async with standing(
-        service, servers=servers, folder=folder, smtp_url=smtp_url, worker=False
+        service, servers=servers, folder=folder, smtp_url=smtp_url, worker=False, **more
     ) as stand:
         stand.runtime.stop.set()
         for bell in stand.runtime.db.bells.values():
