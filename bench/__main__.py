@@ -21,7 +21,10 @@ from bench.figures import Figure, Ground, Measure
 from chassis import log
 from deploy.local.backing import remove_data, servers
 
-GROUPS = ("bus",)
+GROUPS = (
+    "bus",
+    "latency",
+)
 """Modules of this folder, each with its `FIGURES`, in the order of the table."""
 
 FOLDER = Path(".local/bench")

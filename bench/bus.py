@@ -141,7 +141,7 @@ async def _relayed(bus: BusStand, *, things: int, events: int) -> float:
     await commit(bus, things=things, events=events)
     watch = Stopwatch()
     while _acknowledged() - before < events:
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
     await bus.drained()
     seconds = watch.seconds
     await running.end()
