@@ -8,8 +8,10 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, PublishError
+from aiormq import spec
+from aiormq.abc import AbstractChannel
 
 CONTENT_TYPE = "application/cloudevents+json"
 HEARTBEAT_S = 10
@@ -109,7 +111,6 @@ class Publisher:
     ) -> None:
         self._connection = connection
         self._channel = channel
-        self._exchanges: dict[str, aio_pika.abc.AbstractExchange] = {}
         self._in_flight: set[str] = set()
         self._alone: str | None = None
         self._user_id = user_id
@@ -124,10 +125,11 @@ class Publisher:
         try:
             # Without on_return_raises an unroutable message would look like a success.
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            underlay = await channel.get_underlay_channel()
         except BaseException:
             await close(connection)
             raise
-        return cls(connection, channel, user_of(amqp_url))
+        return cls(connection, underlay, user_of(amqp_url))
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,19 +154,23 @@ class Publisher:
             raise ValueError(f"{message_id} is in flight")
         self._alone = None if self._in_flight else message_id
         self._in_flight.add(message_id)
-        message = aio_pika.Message(
-            body,
+        properties = spec.Basic.Properties(
             content_type=CONTENT_TYPE,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             message_id=message_id,
             user_id=self._user_id,
         )
         try:
-            target = self._exchanges.get(exchange)
-            if target is None:
-                target = await self._channel.get_exchange(exchange, ensure=False)
-                self._exchanges[exchange] = target
-            await target.publish(message, routing_key, mandatory=True, timeout=within)
+            await self._channel.basic_publish(
+                body,
+                exchange=exchange,
+                routing_key=routing_key,
+                properties=properties,
+                mandatory=True,
+                timeout=within,
+                # Not for its turn on the socket, one message at a time: for its confirm alone.
+                wait=False,
+            )
         except PublishError:
             return Outcome.RETURNED
         except DeliveryError:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import structlog
+import uvloop
 from aio_pika.exceptions import AMQPError
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import text
@@ -48,6 +49,8 @@ from contracts.privacy import Erase
 
 logger = structlog.get_logger()
 
+PATIENCE_S = 10.0
+"""How long a process that is told to stop waits for what its loops hold; then it is cut, and done again."""
 _FIRST_TRY_S = 5
 """How long a start waits for a restored database to be brought up; then it is up and not ready."""
 
@@ -226,7 +229,7 @@ def run_worker(service: Service) -> None:
     """The worker process: relay, consumers and jobs, until SIGTERM."""
     settings = service.settings.load()
     _configure_log(service, settings)
-    asyncio.run(_work(service, settings))
+    uvloop.run(_work(service, settings))  # as uvicorn runs the API
 
 
 def _configure_log(service: Service, settings: Settings) -> None:
@@ -247,7 +250,7 @@ async def _work(service: Service, settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(runtime: Runtime, loops: Sequence[Awaitable[None]]) -> AsyncIterator[None]:
-    """Run the loops beside the block; at its end let them finish what they hold, up to 10 s."""
+    """Run the loops beside the block; at its end let them finish what they hold, for a while."""
     tasks = [asyncio.ensure_future(loop) for loop in loops]
     for task in tasks:
         task.add_done_callback(_told)
@@ -257,7 +260,7 @@ async def running(runtime: Runtime, loops: Sequence[Awaitable[None]]) -> AsyncIt
         runtime.stop.set()
         for bell in runtime.db.bells.values():
             bell.set()
-        _, late = await asyncio.wait(tasks, timeout=10) if tasks else (set(), set())
+        _, late = await asyncio.wait(tasks, timeout=PATIENCE_S) if tasks else (set(), set())
         for task in late:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
