@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 from tests import rows
+from tests.erasure import left
 from tests.erasure.shelf import Shelf
 
 
@@ -26,9 +27,8 @@ async def test_every_personal_column_is_filled_before_and_found_nowhere_after(
     await shelf.erase(filling.person)
 
     after = await shelf.everything()
-    assert not {where for token, where in filling.tokens.items() if token in after}
+    assert not left.behind(filling, everything=after, files=shelf.files())
     assert not {where for token, where in filling.held.items() if token not in after}
-    assert not shelf.files() & filling.files.keys()
     held = {entry.table.name for entry in shelf.catalogue.subjects if entry.declared.hold}
     naming = {
         table
@@ -62,7 +62,13 @@ async def test_nothing_of_anybody_else_changes_not_even_beside_them_in_one_row(
 
 async def test_people_of_one_batch_are_counted_each_for_themselves(shelf: Shelf) -> None:
     one, other, stranger = await shelf.fill(), await shelf.fill(), uuid4()
+    stays = await shelf.fill()
+    for filling in (one, other):
+        await shelf.fill(filling.person, other=stays.person)
+    before = await shelf.dump()
     tallies = await shelf.erase(one.person, other.person, stranger)
+    for person, told in tallies.items():
+        assert not left.miscounted(before, shelf.catalogue, person, told)
     assert tallies.keys() == {one.person, other.person, stranger}
     assert all(tally.keys() == set(shelf.catalogue.tables()) for tally in tallies.values())
     assert tallies[one.person] == tallies[other.person]
