@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
@@ -56,14 +59,23 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     root = Path(config.rootpath) / ".local" / "tests"
     root.mkdir(parents=True, exist_ok=True)
-    folder = root / f"{os.getpid()}"
-    folder.mkdir()
+    _forget_old_runs(root)
+    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+    folder.chmod(0o755)  # the servers run as somebody else
     os.environ[_FOLDER] = str(folder)
     config.stash[_KEEPER] = keeper = _Keeper(folder)
     keeper.start()
 
 
 _KEEPER = pytest.StashKey[_Keeper]()
+_RUNS_KEPT = 5
+"""Folders with the logs of runs that are over."""
+
+
+def _forget_old_runs(root: Path) -> None:
+    over = [one for one in root.iterdir() if not psutil.pid_exists(int(one.name.split("-")[0]))]
+    for folder in sorted(over, key=lambda one: one.stat().st_mtime)[:-_RUNS_KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 _LONG = ("journeys", "privacy", "restore", "faults", "matrix", "retention", "openapi", "local")

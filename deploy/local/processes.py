@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -129,18 +130,36 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, *, among: Sequence[int] = range(20_000, 32_000)) -> list[int]:
     """Free TCP ports of 127.0.0.1, below the range the kernel gives to outgoing connections.
 
-    A server binds seconds after its port was chosen: a port of that range may be taken meanwhile.
+    A server binds seconds after its port was chosen: meanwhile nobody else is given it here.
     """
     chosen: list[int] = []
-    for port in SystemRandom().sample(range(20_000, 32_000), 1_000):
-        if port_is_free(port):
+    for port in SystemRandom().sample(among, min(1_000, len(among))):
+        if _claimed(port) and port_is_free(port):
             chosen.append(port)
             if len(chosen) == count:
                 return chosen
     raise OSError("no free TCP port on 127.0.0.1")
+
+
+_claims: list[socket.socket] = []
+"""One for each port that this process was given; the kernel takes them back when it ends."""
+
+
+def _claimed(port: int) -> bool:
+    """Whether the port is this process's to give: the name stands for it, and is bound only once."""
+    if not sys.platform.startswith("linux"):
+        return True
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0ccib-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
 
 
 def port_is_free(port: int) -> bool:

@@ -313,3 +313,13 @@ def wait_until(condition: object, seconds: float = 20.0) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "not in time"
         time.sleep(0.05)
+
+
+def test_a_port_that_was_given_and_is_not_bound_yet_is_given_to_nobody_else() -> None:
+    (given,) = processes.free_ports(1)
+    script = f"from deploy.local import processes; processes.free_ports(1, among=[{given}])"
+    other = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert "no free TCP port" in other.stderr
+    assert processes.port_is_free(given)
