@@ -24,6 +24,7 @@ from deploy.local.backing import remove_data, servers
 GROUPS = (
     "bus",
     "latency",
+    "http",
 )
 """Modules of this folder, each with its `FIGURES`, in the order of the table."""
 
@@ -46,7 +47,8 @@ def main() -> int:
                 amqp_url=backing.amqp_url,
                 management_url=backing.management_url,
             )
-            scratch.mkdir(exist_ok=True)
+            shutil.rmtree(scratch, ignore_errors=True)  # of an earlier run that was killed
+            scratch.mkdir()
             ground = Ground(servers=found, folder=scratch.absolute(), rounds=rounds, quick=quick)
             about = asyncio.run(machine.described(found))
             groups: dict[str, list[Figure]] = {group: [] for group in GROUPS}
