@@ -8,19 +8,20 @@ transaction instead of passing for success.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from joserfc.jwk import ECKey
 from prometheus_client import Gauge
 from pydantic import BaseModel
-from sqlalchemy import any_, bindparam, literal, select, text, update
+from sqlalchemy import TextClause, any_, bindparam, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
 
-from chassis import clock, crash, live_schema, outbox
+from chassis import clock, crash, live_schema, outbox, subjects
 from chassis.catalogue import KEY, Catalogue, Fate, Personal, SubjectColumn
 from chassis.db import violated_constraint
 from chassis.evidence import digest, sign
@@ -137,11 +138,12 @@ async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> Except
     evidence, trouble = await _recorded(session, command), None
     if evidence is None:
         tallies, trouble = await _erase_together_or_each(session, command, eraser)
+        shown: _Shown = {}
         evidence = _Evidence(
             # Told with it for ever: under the manifest of a later release it would look incomplete.
             manifest_hash=digest(eraser.manifest(facts)),
             subjects=tuple(
-                _evidence(subject.erasure_id, tallies[subject.subject_id])
+                _evidence(subject.erasure_id, tallies[subject.subject_id], shown)
                 for subject in command.subjects
                 if subject.subject_id in tallies
             ),
@@ -196,9 +198,7 @@ async def erase(
     """
     await session.execute(text(f"SET LOCAL lock_timeout = '{patience}'"))
     # Separate statements on purpose: each sees what was committed before the locks were granted.
-    await session.execute(
-        insert(data_subject).values([{"id": person} for person in people]).on_conflict_do_nothing()
-    )
+    await subjects.ensure(session, *people)
     await session.execute(
         select(data_subject.c.id)
         .where(data_subject.c.id == _any(people))
@@ -263,9 +263,8 @@ async def _fall(
     statement = _STATEMENTS[entry.declared.fate]
     if statement is None:
         return
-    for person, rows, keys in await session.execute(
-        text(statement(entry)).bindparams(_IDS), {"ids": list(people)}
-    ):
+    found = await session.execute(_prepared(statement(entry)), {"ids": list(people)})
+    for person, rows, keys in found:
         tally = tallies[person][entry.table.name]
         files.extend(key for key in keys if key)
         match entry.declared.fate:
@@ -280,22 +279,26 @@ async def _fall(
                     tally.kept.append(Kept(rule=hold.rule, rows=rows, until=until))
 
 
-def _files(entry: SubjectColumn) -> str:
-    """SQL for the file keys that fall with the rows, as one text array per row."""
-    columns = [
+@cache
+def _prepared(statement: str) -> TextClause:
+    return text(statement).bindparams(_IDS)
+
+
+def _files(entry: SubjectColumn) -> list[str]:
+    """The columns with keys of files that fall with the rows."""
+    return [
         _quote(column.name)
         for column in entry.personal
         if isinstance(column.info[KEY], Personal) and column.info[KEY].file
     ]
-    return f"ARRAY[{', '.join(columns)}]::text[]"
 
 
 def _delete(entry: SubjectColumn) -> str:
     table, column = _quote(entry.table.name), _quote(entry.column.name)
     return (
         f"WITH gone AS (DELETE FROM {table} WHERE {column} = ANY(:ids)"
-        f" RETURNING {column} AS person, {_files(entry)} AS files)"
-        f" {_COUNTED}"
+        f" RETURNING {', '.join((f'{column} AS person', *_files(entry)))})"
+        f" {_counted(entry)}"
     )
 
 
@@ -305,10 +308,10 @@ def _detach(entry: SubjectColumn) -> str:
     nulls = ", ".join(f"{_quote(c.name)} = NULL" for c in (entry.column, *entry.personal))
     same = " AND ".join(f"t.{key} = gone.{key}" for key in keys)
     return (
-        f"WITH gone AS (SELECT {', '.join(keys)}, {column} AS person, {_files(entry)} AS files"
+        f"WITH gone AS (SELECT {', '.join(dict.fromkeys((*keys, f'{column} AS person', *_files(entry))))}"
         f" FROM {table} WHERE {column} = ANY(:ids) FOR UPDATE),"
         f" done AS (UPDATE {table} t SET {nulls} FROM gone WHERE {same})"
-        f" {_COUNTED}"
+        f" {_counted(entry)}"
     )
 
 
@@ -320,11 +323,13 @@ def _keep(entry: SubjectColumn) -> str:
     )
 
 
-_COUNTED = (
-    "SELECT person, count(*),"
-    " coalesce((SELECT array_agg(f) FROM gone g, unnest(g.files) f WHERE g.person = gone.person),"
-    " ARRAY[]::text[]) FROM gone GROUP BY person"
-)
+def _counted(entry: SubjectColumn) -> str:
+    """By person: how many rows, and the keys of their files, in one pass over what is gone."""
+    files = "".join(
+        f" || array_remove(array_agg({column}::text), NULL)" for column in _files(entry)
+    )
+    return f"SELECT person, count(*), ARRAY[]::text[]{files} FROM gone GROUP BY person"
+
 
 _STATEMENTS: Mapping[Fate, Callable[[SubjectColumn], str] | None] = {
     Fate.DELETE: _delete,
@@ -353,7 +358,11 @@ async def _recorded(session: AsyncSession, command: Erase) -> _Evidence | None:
     return _Evidence.model_validate(row.evidence)
 
 
-def _evidence(erasure_id: UUID, tallies: Mapping[str, Tally]) -> SubjectEvidence:
+_Shown = dict[tuple[Any, ...], TableEvidence]
+"""By counts: most people have the same in most tables, and making it anew for each takes time."""
+
+
+def _evidence(erasure_id: UUID, tallies: Mapping[str, Tally], shown: _Shown) -> SubjectEvidence:
     if any(kept.rows for tally in tallies.values() for kept in tally.kept):
         outcome = Outcome.KEPT_UNDER_HOLD
     elif any(tally.held_something for tally in tallies.values()):
@@ -363,13 +372,17 @@ def _evidence(erasure_id: UUID, tallies: Mapping[str, Tally]) -> SubjectEvidence
     return SubjectEvidence(
         erasure_id=erasure_id,
         outcome=outcome,
-        tables={
-            table: TableEvidence(
-                deleted=tally.deleted, detached=tally.detached, kept=tuple(tally.kept)
-            )
-            for table, tally in tallies.items()
-        },
+        tables={table: _table_evidence(tally, shown) for table, tally in tallies.items()},
     )
+
+
+def _table_evidence(tally: Tally, shown: _Shown) -> TableEvidence:
+    counts = (tally.deleted, tally.detached, *tally.kept)
+    if counts not in shown:
+        shown[counts] = TableEvidence(
+            deleted=tally.deleted, detached=tally.detached, kept=tuple(tally.kept)
+        )
+    return shown[counts]
 
 
 def _acknowledgement(command: Erase, evidence: _Evidence, eraser: Eraser) -> ErasureAcknowledged:

@@ -4,6 +4,7 @@ A file belongs to a row: the row exists, as pending, before the upload, and the 
 the transaction that forgets the row commits. Every operation may be repeated.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +15,9 @@ from obstore.exceptions import NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from chassis import crash
+
+_AT_ONCE = 50
+"""Requests in flight: a bucket answers each in milliseconds, and many at a time."""
 
 
 class Storage:
@@ -54,23 +58,31 @@ class Storage:
 
     async def delete(self, *keys: str) -> None:
         """Delete files; those that are gone already are no error."""
-        for key in keys:
-            try:
-                await obstore.delete_async(self._store, key)
-            except (NotFoundError, FileNotFoundError):
-                continue
-            crash.point("storage.after_delete")
+        for start in range(0, len(keys), _AT_ONCE):
+            await asyncio.gather(*map(self._delete, keys[start : start + _AT_ONCE]))
+
+    async def _delete(self, key: str) -> None:
+        try:
+            await obstore.delete_async(self._store, key)
+        except (NotFoundError, FileNotFoundError):
+            return
+        crash.point("storage.after_delete")
 
     async def holds(self, *keys: str) -> list[str]:
         """Those of the files that are there."""
-        found = []
-        for key in keys:
-            try:
-                await obstore.head_async(self._store, key)
-            except (NotFoundError, FileNotFoundError):
-                continue
-            found.append(key)
+        found: list[str] = []
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            there = await asyncio.gather(*map(self._holds, some))
+            found += [key for key, is_there in zip(some, there, strict=True) if is_there]
         return found
+
+    async def _holds(self, key: str) -> bool:
+        try:
+            await obstore.head_async(self._store, key)
+        except (NotFoundError, FileNotFoundError):
+            return False
+        return True
 
 
 async def _parts(found: Any) -> AsyncIterator[bytes]:
