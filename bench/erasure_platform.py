@@ -116,7 +116,9 @@ async def platform(
         landing=0,
         services=dict(zip(SERVICES, free, strict=True)),
     )
-    urls = {service: await _database(servers, f"{name}_{service}", service) for service in SERVICES}
+    urls = {
+        service: await make_database(servers, f"{name}_{service}", service) for service in SERVICES
+    }
     wanted = topology.definitions(
         vhost=name,
         prefix=f"{name}-",
@@ -194,7 +196,7 @@ def _children(
     return [api, worker]
 
 
-async def _database(servers: SimpleNamespace, name: str, service: str) -> str:
+async def make_database(servers: SimpleNamespace, name: str, service: str) -> str:
     connection = await asyncpg.connect(servers.postgres_url)
     try:
         await connection.execute(f'CREATE DATABASE "{name}"')
