@@ -9,6 +9,7 @@ the slot locks only keep them from doing each other's work.
 import asyncio
 import contextlib
 import random
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -31,6 +32,12 @@ POLL_S = 0.5
 CONTENDED_S = 0.02
 """Pause before looking again for rows whose slot another relay held."""
 LONGEST_REFUSAL_S = 60.0
+DISTRUST_S = 3.0
+"""A channel of this age over which a queue refuses is left for a new one.
+
+RabbitMQ keeps with the channel that a quorum queue is full, until the queue falls below its limit: when an
+operator takes the limit away, it never hears, and refuses for ever what the queue would take.
+"""
 
 _LOCKS = 0x43434942
 _PRESENCE = 0x43434943
@@ -150,6 +157,7 @@ class _Relay:
         self._publisher = publisher
         self._stop = stop
         self._saturated = False
+        self._opened, self._refused = time.monotonic(), False
         self.careful = careful
         """One message at a time: one of them makes the broker close the channel."""
 
@@ -161,13 +169,16 @@ class _Relay:
             done, contended = await self._batch() if ready else (0, False)
             if done:
                 backoff.reset()
-            if self._publisher.broken:
+            if self._publisher.broken or self._distrusted():
                 return
             if done:
                 continue
             pause = CONTENDED_S if contended else POLL_S
             await wait_any(self._bell, self._stop, within=jittered(pause))
             ready = self._bell.is_set() or await self._look()
+
+    def _distrusted(self) -> bool:
+        return self._refused and time.monotonic() - self._opened > DISTRUST_S
 
     async def _look(self) -> bool:
         """Whether there is anything to do; the one statement of an idle relay."""
@@ -249,6 +260,7 @@ class _Relay:
                         reason=reason.value,
                     )
                 case Outcome.REFUSED as reason:
+                    self._refused = True
                     seconds = jittered(min(LONGEST_REFUSAL_S, 2.0 ** row["attempts"]))
                     blocked.append((row["id"], reason.value, seconds))
         if blocked:
