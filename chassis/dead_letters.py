@@ -169,11 +169,11 @@ async def replay(session: AsyncSession, event_ids: Sequence[UUID]) -> int:
     """
     replayed = await session.execute(
         text(
-            "UPDATE inbox SET state = 'waiting', attempts = 0, retry_at = :now"
+            "UPDATE inbox SET state = 'waiting', attempts = 0, retry_at = now()"
             " WHERE event_id = ANY(:ids) AND state IN ('dead', 'parked') AND type IS NOT NULL"
             " RETURNING event_id"
-        ).bindparams(_IDS, bindparam("now", type_=DateTime(timezone=True))),
-        {"ids": list(event_ids), "now": clock.now()},
+        ).bindparams(_IDS),
+        {"ids": list(event_ids)},
     )
     wake(session, BELL)
     return len(replayed.all())

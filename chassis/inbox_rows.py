@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.types import DateTime, LargeBinary, Text, Uuid
+from sqlalchemy.types import DateTime, Interval, LargeBinary, Text, Uuid
 
 from chassis import clock
 from chassis.consuming import Delivery, delivery_of
@@ -139,45 +139,49 @@ _GUARDS = _bound(
     aggregates=_TEXTS,
 )
 _FENCE = _bound("UPDATE inbox SET state = 'fenced' WHERE event_id = ANY(:ids)", ids=_IDS)
+# When an event is due is told by the one clock that all replicas share: by their own, one whose clock is
+# ahead would use up the attempts at once, and what it postponed would wait for the others' to catch up.
+_NOW = "now() + CAST(:ahead AS interval)"
 _HOLD = _bound(
-    """
-    UPDATE inbox SET state = 'waiting', retry_at = :now, type = h.type, body = h.body,
+    f"""
+    UPDATE inbox SET state = 'waiting', retry_at = {_NOW}, type = h.type, body = h.body,
         sender = h.sender, reason = 'in-line'
     FROM unnest(:ids, :types, :bodies, :senders) h (event_id, type, body, sender)
     WHERE inbox.event_id = h.event_id
-    """,
-    now=_INSTANT,
+    """,  # noqa: S608 - constants only
+    ahead=Interval,
     ids=_IDS,
     types=_TEXTS,
     bodies=_BODIES,
     senders=_TEXTS,
 )
 _KEEP = _bound(
-    """
+    f"""
     INSERT INTO inbox
         (event_id, aggregate, received_at, state, attempts, retry_at, type, body, sender, reason)
-    VALUES (:id, :aggregate, :now, :state, 1, :now, :type, :body, :sender, :reason)
+    VALUES (:id, :aggregate, :now, :state, 1, {_NOW}, :type, :body, :sender, :reason)
     ON CONFLICT DO NOTHING
-    """,
+    """,  # noqa: S608 - constants only
     id=Uuid,
     now=_INSTANT,
+    ahead=Interval,
     body=LargeBinary,
 )
 _CLAIM = _bound(
-    """
-    UPDATE inbox SET attempts = attempts + 1, retry_at = :lease
+    f"""
+    UPDATE inbox SET attempts = attempts + 1, retry_at = {_NOW} + CAST(:lease AS interval)
     WHERE event_id = (
         SELECT event_id FROM inbox i
-        WHERE state = 'waiting' AND retry_at <= :now AND NOT EXISTS (
+        WHERE state = 'waiting' AND retry_at <= {_NOW} AND NOT EXISTS (
             SELECT FROM inbox e
             WHERE e.aggregate = i.aggregate AND e.state = 'waiting' AND e."order" < i."order"
         )
         ORDER BY "order" LIMIT 1 FOR UPDATE SKIP LOCKED
     )
     RETURNING body, sender, attempts
-    """,
-    now=_INSTANT,
-    lease=_INSTANT,
+    """,  # noqa: S608 - constants only
+    ahead=Interval,
+    lease=Interval,
 )
 _STILL_OURS = _bound(
     "SELECT true FROM inbox WHERE event_id = :id AND state = 'waiting' AND attempts = :attempts"
@@ -193,14 +197,16 @@ _FINISH = _bound(
     id=Uuid,
 )
 _POSTPONE = _bound(
-    "UPDATE inbox SET retry_at = :at, reason = :reason WHERE event_id = :id",
+    f"UPDATE inbox SET retry_at = {_NOW} + CAST(:pause AS interval), reason = :reason"  # noqa: S608
+    " WHERE event_id = :id",
     id=Uuid,
-    at=_INSTANT,
+    ahead=Interval,
+    pause=Interval,
 )
 _WELCOME = _bound(
-    "UPDATE inbox SET state = 'waiting', retry_at = :now, attempts = 0, reason = NULL"
+    f"UPDATE inbox SET state = 'waiting', retry_at = {_NOW}, attempts = 0, reason = NULL"  # noqa: S608
     " WHERE state = 'parked' AND type = ANY(:types)",
-    now=_INSTANT,
+    ahead=Interval,
     types=_TEXTS,
 )
 _PRUNE = _bound(
@@ -258,7 +264,7 @@ async def hold(session: AsyncSession, batch: Sequence[Arrival]) -> None:
     await session.execute(
         _HOLD,
         {
-            "now": clock.now(),
+            "ahead": clock.rehearsed(),
             "ids": [arrival.event_id for arrival in batch],
             "types": [arrival.delivery.type for arrival in batch],
             "bodies": [arrival.body for arrival in batch],
@@ -276,6 +282,7 @@ async def keep(session: AsyncSession, arrival: Arrival, *, state: State, reason:
             "id": arrival.event_id,
             "aggregate": arrival.aggregate,
             "now": clock.now(),
+            "ahead": clock.rehearsed(),
             "state": state,
             "type": arrival.delivery.type if waits else None,
             "body": arrival.body if waits else None,
@@ -290,8 +297,7 @@ async def claim(session: AsyncSession, table: Table) -> Arrival | None:
 
     The attempt counts from now on, so that an event that kills the process cannot do so for ever.
     """
-    now = clock.now()
-    claimed = await session.execute(_CLAIM, {"now": now, "lease": now + LEASE})
+    claimed = await session.execute(_CLAIM, {"ahead": clock.rehearsed(), "lease": LEASE})
     row = claimed.one_or_none()
     if row is None:
         return None
@@ -329,15 +335,23 @@ async def finish(
 
 
 async def postpone(
-    session: AsyncSession, arrival: Arrival, *, retry_at: datetime, reason: str
+    session: AsyncSession, arrival: Arrival, *, pause: timedelta, reason: str
 ) -> None:
-    """It failed again."""
-    await session.execute(_POSTPONE, {"id": arrival.event_id, "at": retry_at, "reason": reason})
+    """It failed again: not before that pause."""
+    await session.execute(
+        _POSTPONE,
+        {
+            "id": arrival.event_id,
+            "ahead": clock.rehearsed(),
+            "pause": pause,
+            "reason": reason,
+        },
+    )
 
 
 async def welcome(session: AsyncSession, types: Sequence[str]) -> None:
     """Take up what an earlier release had to park and this one knows."""
-    await session.execute(_WELCOME, {"now": clock.now(), "types": list(types)})
+    await session.execute(_WELCOME, {"ahead": clock.rehearsed(), "types": list(types)})
 
 
 async def prune(session: AsyncSession, *, before: datetime) -> int:

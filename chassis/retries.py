@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from chassis import clock, crash, inbox_rows
+from chassis import crash, inbox_rows
 from chassis.bus import Backoff, jittered, wait_any
 from chassis.db import Database
 from chassis.handling import BELL, Streak, count, handle, is_late, slug
@@ -103,8 +103,8 @@ async def _retry_failed(db: Database, arrival: Arrival, error: Exception) -> boo
         elif dead:
             await inbox_rows.finish(session, arrival, state=State.DEAD, reason=slug(error))
         else:
-            again = clock.now() + timedelta(seconds=RETRIES_S[arrival.attempts - 1])
-            await inbox_rows.postpone(session, arrival, retry_at=again, reason=slug(error))
+            pause = timedelta(seconds=RETRIES_S[arrival.attempts - 1])
+            await inbox_rows.postpone(session, arrival, pause=pause, reason=slug(error))
     crash.point("retries.after_failure")
     if late:
         count(db, {State.FENCED: 1})
