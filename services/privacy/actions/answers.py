@@ -12,9 +12,8 @@ import structlog
 from prometheus_client import Counter
 from pydantic import ValidationError
 from sqlalchemy import String, bindparam, delete, func, select, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.types import Uuid
 from sqlmodel import col
 
 from chassis import clock
@@ -112,17 +111,7 @@ async def acknowledge(
             participant=participant,
             position=answer.position,
             manifest_hash=answer.manifest_hash,
-            subjects=[
-                (
-                    evidence.erasure_id,
-                    evidence.outcome,
-                    {
-                        name: table.model_dump(mode="json")
-                        for name, table in evidence.tables.items()
-                    },
-                )
-                for evidence in answer.subjects
-            ],
+            subjects=answer.model_dump(mode="json", include={"subjects"})["subjects"],
         )
     except _RefusedError as refused:
         await _refuse(session, refused.cause, sender=sender, position=answer.position)
@@ -146,7 +135,7 @@ async def acknowledge_as_partner(
             participant=participant,
             position=answer.position,
             manifest_hash=None,
-            subjects=[(subject.erasure_id, subject.outcome, None) for subject in answer.subjects],
+            subjects=answer.model_dump(mode="json", include={"subjects"})["subjects"],
         )
     except _RefusedError as refused:
         await _refuse(session, refused.cause, sender=sender, position=answer.position)
@@ -230,15 +219,13 @@ _CLOSE = text(
         tables = coalesce(step.tables, answer.tables),
         manifest_hash = coalesce(step.manifest_hash, :manifest_hash),
         acknowledged_at = coalesce(step.acknowledged_at, :now)
-    FROM unnest(:ids, :outcomes, :tables) AS answer (erasure_id, outcome, tables)
+    FROM jsonb_to_recordset(:subjects) AS answer (erasure_id uuid, outcome text, tables jsonb)
     WHERE step.erasure_id = answer.erasure_id AND step.participant = :participant
       AND step.position = :position
     RETURNING step.erasure_id
     """
 ).bindparams(
-    bindparam("ids", type_=ARRAY(Uuid)),
-    bindparam("outcomes", type_=ARRAY(String)),
-    bindparam("tables", type_=ARRAY(JSONB(none_as_null=True))),
+    bindparam("subjects", type_=JSONB),
     bindparam("manifest_hash", type_=String),
 )
 
@@ -249,22 +236,21 @@ async def _close(
     participant: Participant,
     position: int,
     manifest_hash: str | None,
-    subjects: Sequence[tuple[UUID, Outcome, dict[str, Any] | None]],
+    subjects: Sequence[Mapping[str, Any]],
 ) -> None:
     """Record the first proof of each step; a second one changes nothing. All of it, or none.
 
-    A proof counts more than a waiver, and takes its place.
+    A proof counts more than a waiver, and takes its place. `subjects`: as they travel; partners show
+    no tables.
     """
-    ids = [erasure_id for erasure_id, _, _ in subjects]
+    ids = [UUID(subject["erasure_id"]) for subject in subjects]
     if len(set(ids)) != len(ids):
         raise _RefusedError("somebody-twice")
     async with session.begin_nested():
         closed = await session.scalars(
             _CLOSE,
             {
-                "ids": ids,
-                "outcomes": [outcome.value for _, outcome, _ in subjects],
-                "tables": [tables for _, _, tables in subjects],
+                "subjects": subjects,
                 "participant": participant.name,
                 "position": position,
                 "manifest_hash": manifest_hash,

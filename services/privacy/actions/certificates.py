@@ -201,9 +201,11 @@ def certificate(
 ) -> dict[str, Any]:
     """What was held, what was erased where and when, what stays and why, what is out of scope."""
 
-    def declared(part: Part) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = manifests.get(part.step.manifest_hash, {"tables": {}})
-        return found
+    def declared(part: Part) -> _Words:
+        proven_under = part.step.manifest_hash
+        if proven_under is None:  # a partner shows no tables
+            return _Words({}, {})
+        return _words(proven_under, manifests[proven_under])
 
     return {
         "type": CERTIFICATE_TYPE,
@@ -257,7 +259,46 @@ def _waived(waiver: Waiver) -> dict[str, Any]:
     }
 
 
-def _held(step: Step, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Words:
+    """What certificates say of the tables of one manifest."""
+
+    tables: Mapping[str, Mapping[str, Any]]
+    sources: Mapping[str, str]
+    """By hold."""
+
+
+_known_words: dict[str, _Words] = {}
+"""By hash of the manifest. There are few, and each is needed for every person and participant."""
+
+
+def _words(manifest_hash: str, manifest: Mapping[str, Any]) -> _Words:
+    if manifest_hash not in _known_words:
+        _known_words[manifest_hash] = _Words(
+            tables={
+                name: {
+                    "purposes": sorted({named["purpose"] for named in table["subjects"].values()}),
+                    "data": sorted(
+                        {
+                            column["label"]
+                            for column in table["columns"].values()
+                            if column["kind"] == "personal"
+                        }
+                    ),
+                }
+                for name, table in manifest["tables"].items()
+            },
+            sources={
+                subject["hold"]["rule"]: subject["hold"]["source"]
+                for table in manifest["tables"].values()
+                for subject in table["subjects"].values()
+                if "hold" in subject
+            },
+        )
+    return _known_words[manifest_hash]
+
+
+def _held(step: Step, words: _Words) -> list[dict[str, Any]]:
     """What was there about the person, in the words of the declarations."""
     lines = []
     for name, counts in (step.tables or {}).items():
@@ -267,38 +308,19 @@ def _held(step: Step, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
             "kept": sum(kept["rows"] for kept in counts["kept"]),
         }
         if any(rows.values()):
-            table = manifest["tables"][name]
             lines.append(
-                {
-                    "participant": step.participant,
-                    "table": name,
-                    "purposes": sorted({named["purpose"] for named in table["subjects"].values()}),
-                    "data": sorted(
-                        {
-                            column["label"]
-                            for column in table["columns"].values()
-                            if column["kind"] == "personal"
-                        }
-                    ),
-                    **rows,
-                }
+                {"participant": step.participant, "table": name, **words.tables[name], **rows}
             )
     return lines
 
 
-def _kept(step: Step, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    sources = {
-        subject["hold"]["rule"]: subject["hold"]["source"]
-        for table in manifest["tables"].values()
-        for subject in table["subjects"].values()
-        if "hold" in subject
-    }
+def _kept(step: Step, words: _Words) -> list[dict[str, Any]]:
     return [
         {
             "participant": step.participant,
             "table": name,
             "rule": kept["rule"],
-            "source": sources.get(kept["rule"]),
+            "source": words.sources.get(kept["rule"]),
             "rows": kept["rows"],
             "until": kept["until"],
         }
