@@ -195,10 +195,9 @@ async def check(amqp_url: str, *, service: str, management_url: str | None = Non
     """
     probe = _Probe(amqp_url)
     exchanges = {Kind.FACT: f"{service}.probe", Kind.ANSWER: ErasureAcknowledged.routing_key()}
-    queues = [f"{service}.events", f"{service}.erasure", f"{service}.dead"]
+    queues = needed_queues(service)
     if service == Erase.owner:
         exchanges[Kind.COMMAND] = Erase.routing_key()
-        queues.append(f"{service}.acks")
     wrong = [
         *[await probe.write(exchange, key) for exchange, key in exchanges.items()],
         *[await probe.read(queue) for queue in queues],
@@ -209,6 +208,12 @@ async def check(amqp_url: str, *, service: str, management_url: str | None = Non
         wrong += await _wrong_arguments(management_url, vhost=vhost, queues=queues[:2])
     if found := [one for one in wrong if one]:
         raise TopologyError(f"{service}: " + "; ".join(found))
+
+
+def needed_queues(service: str) -> list[str]:
+    """The queues without which a service does not start."""
+    queues = [f"{service}.events", f"{service}.erasure", f"{service}.dead"]
+    return [*queues, f"{service}.acks"] if service == Erase.owner else queues
 
 
 class _Probe:
