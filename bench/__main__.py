@@ -25,6 +25,10 @@ GROUPS = (
     "bus",
     "latency",
     "http",
+    "erasure_protocol",
+    "erasure_bulk",
+    "erasure_sweep",
+    "erasure_proof",
 )
 """Modules of this folder, each with its `FIGURES`, in the order of the table."""
 
