@@ -112,7 +112,9 @@ async def a_whole_erasure(stand: Stand, people: int) -> dict[str, int]:
             sealed = {erasure.erasure_id: b"sealed" for erasure in batch}
             broadcast = await broadcasts.reserve(session, batch=batch, sealed=sealed)
         async with db.transaction() as session:
-            await broadcasts.send(session, position=broadcast.position)
+            await broadcasts.send(
+                session, position=broadcast.position, entry_hash=broadcast.entry_hash
+            )
         spent["broadcast"] = len(seen)
     assert len(batch) == people
     with counted(stand) as seen:

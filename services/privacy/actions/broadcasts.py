@@ -196,7 +196,10 @@ def _last_message(erasure: Erasure, sealed_address: bytes, now: datetime) -> dic
 
 
 async def freeze(session: AsyncSession, *, position: int, now: datetime) -> None:
-    """Write down who takes part, for each person of a broadcast, and by when; later ones are not asked."""
+    """Write down who takes part, for each person of a broadcast, and by when; later ones are not asked.
+
+    The entry decides: a restored database may hold a partner for gone that had come back by then.
+    """
     await session.execute(_FREEZE, {"position": position, "now": now, "levels": LEVELS})
 
 
@@ -207,8 +210,8 @@ _FREEZE = text(
     FROM erasure JOIN broadcast USING (position) CROSS JOIN participant, LATERAL (
         SELECT least(erasure.due_by, :now + make_interval(days => participant.deadline_days)) AS by
     ) AS due
-    WHERE position = :position AND participant.active
-      AND coalesce(jsonb_exists(entry -> 'participants', participant.name), true)
+    WHERE position = :position
+      AND coalesce(jsonb_exists(entry -> 'participants', participant.name), participant.active)
     ON CONFLICT (erasure_id, participant) DO UPDATE SET position = excluded.position
     """
 ).bindparams(bindparam("position", type_=BigInteger), bindparam("now", type_=Instant))
@@ -222,10 +225,13 @@ async def unsent(session: AsyncSession) -> Sequence[Broadcast]:
     return found.all()
 
 
-async def send(session: AsyncSession, *, position: int) -> None:
-    """Broadcast a position whose ledger copy is written."""
+async def send(session: AsyncSession, *, position: int, entry_hash: str) -> None:
+    """Broadcast a position whose ledger copy is written, with that hash.
+
+    Nothing happens when another entry is reserved here: the database went back while it was written.
+    """
     broadcast = await session.get(Broadcast, position, with_for_update=True)
-    if broadcast is None or broadcast.sent_at is not None:
+    if broadcast is None or broadcast.sent_at is not None or broadcast.entry_hash != entry_hash:
         return
     now = clock.now()
     broadcast.sent_at = now

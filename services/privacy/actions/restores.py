@@ -35,6 +35,15 @@ async def lacking(session: AsyncSession, *, known: int, limit: int) -> Sequence[
     return found.all()
 
 
+async def is_behind(session: AsyncSession, *, known: int) -> bool:
+    """Whether the copy goes further than what is reserved here.
+
+    Then the database went back while a process was writing an entry, after it was compared.
+    """
+    last = await session.scalar(select(func.max(col(Broadcast.position))))
+    return (last or 0) < known
+
+
 async def take_in(session: AsyncSession, sealed: Sealed) -> None:
     """Give the position the entry of the copy; it waits to be sent again, and chased.
 

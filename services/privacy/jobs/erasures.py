@@ -56,7 +56,11 @@ async def broadcast(runtime: Runtime) -> None:
 async def _finish(runtime: Runtime) -> None:
     """Copy and send what is reserved: the copy first, always."""
     async with runtime.db.transaction() as session:
+        behind = await restores.is_behind(session, known=runtime.gate.ledger.known)
         reserved = await broadcasts.unsent(session)
+    if behind:
+        runtime.gate.close("the ledger copy holds what is not reserved here", suspected=True)
+        return
     for entry in reserved:
         try:
             sealed = ledger.seal(entry.entry, runtime.eraser.key)
@@ -67,7 +71,7 @@ async def _finish(runtime: Runtime) -> None:
         crash.point("privacy.after_ledger_copy")
         async with runtime.db.transaction() as session:
             if await restores.adopt(session, position=entry.position):
-                await broadcasts.send(session, position=entry.position)
+                await broadcasts.send(session, position=entry.position, entry_hash=entry.entry_hash)
         crash.point("privacy.after_send")
 
 
