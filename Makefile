@@ -33,8 +33,11 @@ run: $(READY) ## start the whole platform on this machine (FRESH=1 starts over; 
 test: $(READY) ## run the tests (ARGS="-k words" chooses, like everything pytest takes)
 	@exec $(PYTEST) -m "not long" $(ARGS)
 
-faults: $(READY) ## kill, cut and fill at more places and for longer than `make test` does
-	@exec $(PYTEST) -m long $(ARGS)
+faults: $(READY) ## kill, cut and fill at more places than `make test` (SECONDS=600 SEED=7: a random mix)
+	@$(if $(SECONDS)$(SEED), \
+		exec env CCIB_FAULT_SECONDS=$(or $(SECONDS),60) CCIB_FAULT_SEED=$(or $(SEED),1) \
+		$(BIN)/python -m pytest tests/faults/test_bus_servers.py -k random_faults $(ARGS), \
+		exec $(PYTEST) -m long $(ARGS))
 
 bench: $(READY) ## measure the figures beside their references (ONLY=words, ROUNDS=5, QUICK=1)
 	@exec env ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" QUICK="$(QUICK)" $(BIN)/python -m bench

@@ -17,6 +17,7 @@ import httpx2
 from sqlalchemy import (
     BigInteger,
     Column,
+    DateTime,
     ForeignKey,
     Identity,
     Integer,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    func,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -65,6 +67,7 @@ effect = Table(
     Column("event_id", Uuid, nullable=False),
     Column("thing_id", Text, nullable=False),
     Column("number", Integer, nullable=False),
+    Column("at", DateTime(timezone=True), server_default=func.clock_timestamp()),
 )
 member = Table(
     "member",
@@ -292,6 +295,7 @@ async def bus_standing(servers: SimpleNamespace) -> AsyncIterator[BusStand]:
     name = f"bus{secrets.token_hex(5)}"
     connection = await asyncpg.connect(servers.postgres_url)
     await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
     database_url = f"{servers.postgres_url.rpartition('/')[0]}/{name}"
     alpha, beta = (Database(database_url, service=one, pool=5) for one in (PRODUCER, CONSUMER))
     async with alpha.engine.begin() as setup:
@@ -319,5 +323,6 @@ async def bus_standing(servers: SimpleNamespace) -> AsyncIterator[BusStand]:
             await client.delete(f"/api/vhosts/{name}")
             for user in (PRODUCER, CONSUMER, "admin"):
                 await client.delete(f"/api/users/{name}-{user}")
+        connection = await asyncpg.connect(servers.postgres_url)  # the server may be another by now
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await connection.close()

@@ -19,7 +19,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local import binaries
 from deploy.local.backing import servers as backing_servers
+from tests.faults.report import pytest_terminal_summary
 from tests.mailbox import Mailbox
+
+__all__ = ["pytest_terminal_summary"]  # the table of faults, also when processes share the work
 
 _FOLDER = "CCIB_TEST_FOLDER"
 

@@ -7,16 +7,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.bus import BusStand, Happened, an_envelope
-from tests.faults.workers import died, done, terminate, worker
+from tests.faults.load import Run
+from tests.faults.workers import died, terminate, worker
 
 ALL = ("relay", "consumer", "retries")
 
 
-async def publish(bus: BusStand, things: list[UUID], numbers: range, note: str = "") -> None:
-    for number in numbers:
-        await bus.publish(
-            *(Happened(thing_id=thing, number=number, note=note or None) for thing in things)
-        )
+async def publish(run: Run, things: list[UUID], times: int, note: str | None = None) -> None:
+    for _ in range(times):
+        await run.commit(*things, note=note)
 
 
 @pytest.mark.parametrize(
@@ -33,80 +32,96 @@ async def publish(bus: BusStand, things: list[UUID], numbers: range, note: str =
     ],
 )
 async def test_a_worker_that_dies_anywhere_loses_nothing_and_repeats_nothing(
-    bus: BusStand, point: str
+    bus: BusStand, run: Run, point: str
 ) -> None:
-    things = [uuid4() for _ in range(60)]
-    await publish(bus, things, range(12))
-    async with worker(bus, *ALL, crash_at=point) as first:
-        await died(first)
+    await publish(run, [uuid4() for _ in range(60)], 12)
+    with run.fault("kill", point):
+        async with worker(bus, *ALL, crash_at=point) as first:
+            await died(first)
     async with worker(bus, *ALL) as second:
-        await done(bus, 720)
-        assert await bus.effects() == {str(thing): list(range(12)) for thing in things}
+        await run.holds()
         await terminate(second)
-    assert await bus.value("SELECT count(*) FROM outbox") == 0
-    assert await bus.waiting("beta.dead") == 0
+    assert await bus.value("SELECT count(*) FROM effect") == 720
 
 
-async def test_a_writer_that_dies_before_its_commit_leaves_no_ghost(bus: BusStand) -> None:
-    thing = uuid4()
-    more = {"BUS_THING": str(thing)}
-    async with worker(bus, "writer", crash_at="outbox.before_commit:6", more=more) as writer:
-        await died(writer)
-    assert await bus.value("SELECT count(*) FROM outbox") == 5
+async def test_a_writer_that_dies_before_its_commit_leaves_no_ghost(
+    bus: BusStand, run: Run
+) -> None:
+    things = ",".join(str(uuid4()) for _ in range(3))
+    more = {
+        "BUS_THINGS": things,
+        "BUS_FIRST": "0",
+        "BUS_HISTORY": str(run.history.path),
+    }
+    with run.fault("kill", "writer"):
+        async with worker(bus, "writer", crash_at="outbox.before_commit:6", more=more) as writer:
+            await died(writer)
+    assert await bus.value("SELECT count(*) FROM outbox") == 15
     async with worker(bus, *ALL) as second:
-        await done(bus, 5)
-        assert await bus.effects() == {str(thing): [0, 1, 2, 3, 4]}
+        await run.holds()
         await terminate(second)
 
 
-async def test_a_rolling_restart_under_load_loses_nothing(bus: BusStand) -> None:
-    things = [uuid4() for _ in range(20)]
-
-    async def load() -> None:
-        for number in range(60):
-            await publish(bus, things, range(number, number + 1), note="slow")
-            await asyncio.sleep(0.05)
-
-    loading = asyncio.create_task(load())
-    async with worker(bus, *ALL) as older:
+async def test_a_rolling_restart_under_load_loses_nothing(bus: BusStand, run: Run) -> None:
+    async with worker(bus, *ALL) as older, run.load(things=20):
         await bus.until("SELECT count(*) > 50 FROM inbox")
         async with worker(bus, *ALL) as newer:
-            await asyncio.sleep(2)
-            await terminate(older)
-            await loading
-            await done(bus, 1200, seconds=90)
-            assert await bus.effects() == {str(thing): list(range(60)) for thing in things}
-            await terminate(newer)
-    assert await bus.waiting("beta.dead") == 0
+            with run.fault("terminate", "both loops, beside a newer process"):
+                await terminate(older)
+            seen = await bus.value("SELECT count(*) FROM inbox")
+            await bus.until("SELECT count(*) > $1 FROM inbox", seen + 100)
+            with run.fault("terminate", "the only process"):
+                await terminate(newer)
+    async with worker(bus, *ALL) as newest:
+        await run.holds()
+        await terminate(newest)
+    assert await bus.value("SELECT max(attempts) FROM inbox") == 0  # nothing was taken for failed
 
 
-async def test_an_event_that_kills_the_process_becomes_a_dead_letter_alone(bus: BusStand) -> None:
+async def test_a_handler_that_hangs_past_the_shutdown_is_cut_and_done_again(
+    bus: BusStand, run: Run
+) -> None:
+    fine, stuck = [uuid4() for _ in range(5)], uuid4()
+    await publish(run, fine, 3)
+    async with worker(bus, *ALL, more={"BUS_PATIENCE": "1"}) as older:
+        await run.commit(stuck, note="hang-first")
+        assert older.stdout is not None
+        assert await asyncio.wait_for(older.stdout.readline(), 20) == b"hanging\n"
+        await run.commit(stuck, *fine)
+        with run.fault("terminate", "while a handler hangs"):
+            await terminate(older, seconds=5)
+    async with worker(bus, *ALL, more={"BUS_SECOND": "1"}) as newer:
+        await run.holds()
+        await terminate(newer)
+
+
+async def test_an_event_that_kills_the_process_becomes_a_dead_letter_alone(
+    bus: BusStand, run: Run
+) -> None:
     fine = [uuid4() for _ in range(40)]
-    poison = Happened(thing_id=uuid4(), number=0, note="kill")
-    await publish(bus, fine, range(2))
-    await bus.publish(poison)
-    await publish(bus, fine, range(2, 4))
+    await publish(run, fine, 2)
+    for op in await run.commit(uuid4(), note="kill"):
+        run.history.note("poison", op=op)
+    await publish(run, fine, 2)
     relay = bus.relay()
     await bus.drained()
     await relay.end()
+    dead = "SELECT EXISTS (SELECT FROM inbox WHERE state = 'dead')"
     deaths = 0
-    while not await bus.value("SELECT EXISTS (SELECT FROM inbox WHERE state = 'dead')"):
+    while not await bus.value(dead):
         await bus.rows("UPDATE inbox SET retry_at = now() WHERE attempts > 0 AND state = 'waiting'")
         async with worker(bus, "consumer", "retries") as one:
-            while one.returncode is None and not await bus.value(
-                "SELECT EXISTS (SELECT FROM inbox WHERE state = 'dead')"
-            ):
-                await asyncio.sleep(0.1)
+            while one.returncode is None and not await bus.value(dead):
+                await asyncio.sleep(0.05)
             if one.returncode is None:
-                await done(bus, 160)
+                await run.holds()
                 await terminate(one)
             else:
-                deaths += 1
+                with run.fault("kill", "by the event itself"):
+                    deaths += 1
     assert deaths == 2 + 5  # twice as one of many, then five times as the only one
-    rows = await bus.rows("SELECT aggregate, reason FROM inbox WHERE state <> 'done'")
-    assert [tuple(row) for row in rows] == [(str(poison.thing_id), "died-with-its-process")]
-    assert await bus.effects() == {str(thing): [0, 1, 2, 3] for thing in fine}
-    assert await bus.waiting("beta.dead") == 0
+    reasons = await bus.rows("SELECT reason FROM inbox WHERE state <> 'done'")
+    assert [row["reason"] for row in reasons] == ["died-with-its-process"]
 
 
 async def test_a_waiting_event_that_kills_the_process_does_so_five_times_and_no_more(
@@ -128,7 +143,7 @@ async def test_a_waiting_event_that_kills_the_process_does_so_five_times_and_no_
             while one.returncode is None and await bus.value(
                 "SELECT EXISTS (SELECT FROM inbox WHERE state = 'waiting')"
             ):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.05)
             if one.returncode is None:
                 await terminate(one)
             else:
@@ -159,17 +174,18 @@ async def test_a_command_whose_worker_dies_before_the_acknowledgement_comes_agai
     assert await bus.waiting("beta.erasure") == 0
 
 
-async def test_a_relay_that_dies_with_its_locks_does_not_hold_up_the_next(bus: BusStand) -> None:
-    things = [uuid4() for _ in range(50)]
-    await publish(bus, things, range(20))
-    async with worker(bus, "relay", crash_at="relay.before_publish:400") as first:
-        await died(first)
+async def test_a_relay_that_dies_with_its_locks_does_not_hold_up_the_next(
+    bus: BusStand, run: Run
+) -> None:
+    await publish(run, [uuid4() for _ in range(50)], 20)
+    with run.fault("kill", "relay.before_publish:400"):
+        async with worker(bus, "relay", crash_at="relay.before_publish:400") as first:
+            await died(first)
     survivor = bus.relay()
     await bus.drained(seconds=10)
     await survivor.end()
     consumer = bus.consumer()
-    await done(bus, 1000)
-    assert await bus.effects() == {str(thing): list(range(20)) for thing in things}
+    await run.holds()
     await consumer.end()
 
 

@@ -2,45 +2,47 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
 
 from tests.bus import BusStand, Happened
-from tests.faults.load import loaded
+from tests.faults.load import Run
 from tests.proxy import Proxy, proxying
-from tests.faults.workers import done
 
 
-@pytest.fixture
-async def proxy(bus: BusStand) -> AsyncIterator[Proxy]:
-    """Everything that the stand's services say to the broker passes through it."""
-    async with proxying(bus.broker) as found:
-        direct, bus.broker = bus.broker, f"127.0.0.1:{found.port}"
+@asynccontextmanager
+async def behind(bus: BusStand) -> AsyncIterator[Proxy]:
+    """Everything that the services' loops say to the broker passes through a proxy."""
+    async with proxying(bus.broker) as proxy:
+        direct, bus.broker = bus.broker, f"127.0.0.1:{proxy.port}"
         running = [bus.relay(), bus.consumer(), bus.retries()]
         bus.broker = direct
-        yield found
-        found.flowing.set()
+        yield proxy
+        proxy.mend()
         for one in running:
             await one.end()
 
 
 async def test_connections_reset_in_the_middle_of_a_window_lose_and_repeat_nothing(
-    bus: BusStand, proxy: Proxy
+    bus: BusStand, run: Run
 ) -> None:
-    async with loaded(bus, pause=0) as load:
-        for _ in range(6):
-            await asyncio.sleep(0.7)
-            proxy.reset()
-    await load.arrived()
+    async with behind(bus) as proxy:
+        async with run.load(pause=0):
+            for _ in range(6):
+                await asyncio.sleep(0.5)
+                with run.fault("reset"):
+                    proxy.reset()
+        await run.holds()
 
 
 async def test_what_two_consumers_held_when_they_were_lost_is_taken_up_in_order(
-    bus: BusStand,
+    bus: BusStand, run: Run
 ) -> None:
     things = [uuid4() for _ in range(3)]
-    for number in range(30):
-        await bus.publish(*(Happened(thing_id=thing, number=number) for thing in things))
+    for _ in range(30):
+        await run.commit(*things)
     relay = bus.relay()
     await bus.drained()
     for _ in range(2):
@@ -57,38 +59,38 @@ async def test_what_two_consumers_held_when_they_were_lost_is_taken_up_in_order(
             await asyncio.wait_for(trying.wait(), 10)
             # All at once: a part left behind would change places with what this one holds.
             assert await bus.waiting("beta.events") == 0
-            lost.task.cancel()
-            proxy.reset()
+            with run.fault("reset", "a consumer that holds all"):
+                lost.task.cancel()
+                proxy.reset()
     running = [relay, bus.consumer(), bus.retries()]
-    await done(bus, 90)
-    assert await bus.effects() == {str(thing): list(range(30)) for thing in things}
+    await run.holds()
     for one in running:
         await one.end()
 
 
 async def test_a_black_hole_is_noticed_by_its_missing_heartbeats(
-    bus: BusStand, monkeypatch: pytest.MonkeyPatch
+    bus: BusStand, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chassis.bus.HEARTBEAT_S", 2)
-    async with proxying(bus.broker) as proxy:
-        direct, bus.broker = bus.broker, f"127.0.0.1:{proxy.port}"
-        running = [bus.relay(), bus.consumer(), bus.retries()]
-        bus.broker = direct
-        async with loaded(bus) as load:
-            await asyncio.sleep(1)
-            proxy.flowing.clear()
-            await asyncio.sleep(7)
-            proxy.flowing.set()
-            await asyncio.sleep(1)
-        await load.arrived(seconds=15)
-        for one in running:
-            await one.end()
+    monkeypatch.setattr("chassis.bus.HEARTBEAT_S", 1)
+    async with behind(bus) as proxy:
+        async with run.load():
+            await bus.until("SELECT count(*) > 10 FROM inbox")
+            with run.fault("freeze", "three heartbeats"):
+                proxy.flowing.clear()
+                await asyncio.sleep(3.5)
+                proxy.flowing.set()
+        await run.holds()
 
 
-async def test_two_hundred_milliseconds_of_latency_are_only_slow(
-    bus: BusStand, proxy: Proxy
-) -> None:
-    proxy.delay = 0.2
-    async with loaded(bus, pause=0.5) as load:
-        await asyncio.sleep(4)
-    await load.arrived(seconds=30)
+async def test_two_hundred_milliseconds_of_latency_are_only_slow(bus: BusStand, run: Run) -> None:
+    async with behind(bus) as proxy:
+        await run.commit(uuid4())
+        await bus.until("SELECT count(*) = 1 FROM inbox")
+        with run.fault("latency"):
+            proxy.delay = 0.2
+            async with run.load(pause=0.3):
+                await asyncio.sleep(1.5)
+                seen = await bus.value("SELECT count(*) FROM inbox")
+                assert seen > 10
+        proxy.mend()
+        await run.holds()

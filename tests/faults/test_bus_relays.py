@@ -5,13 +5,14 @@ from uuid import uuid4
 
 import pytest
 
-from tests.bus import BusStand, Happened
-from tests.faults.workers import died, done, terminate, worker
+from tests.bus import BusStand
+from tests.faults.load import Run
+from tests.faults.workers import died, terminate, worker
 
 
 @pytest.mark.parametrize("relays", [pytest.param(2, marks=pytest.mark.long), 4])
 async def test_relays_that_die_in_the_middle_leave_their_work_to_the_others(
-    bus: BusStand, relays: int
+    bus: BusStand, run: Run, relays: int
 ) -> None:
     things = [uuid4() for _ in range(60)]
     async with AsyncExitStack() as stack:
@@ -24,9 +25,9 @@ async def test_relays_that_die_in_the_middle_leave_their_work_to_the_others(
             for _ in range(relays - len(dying))
         ]
         consumer = bus.consumer()
-        for number in range(20):
-            await bus.publish(*(Happened(thing_id=thing, number=number) for thing in things))
-        await done(bus, 1200)
+        for _ in range(20):
+            await run.commit(*things)
+        await bus.drained()
         for one in others:
             await terminate(one)
         # Whoever came too late to find work has nothing to die of.
@@ -34,8 +35,7 @@ async def test_relays_that_die_in_the_middle_leave_their_work_to_the_others(
             if one.returncode is None:
                 await terminate(one)
             else:
-                await died(one)
-    assert await bus.effects() == {str(thing): list(range(20)) for thing in things}
-    assert await bus.value("SELECT count(*) FROM outbox") == 0
-    assert await bus.waiting("beta.dead") == 0
+                with run.fault("kill", "relay"):
+                    await died(one)
+        await run.holds()
     await consumer.end()
