@@ -2,26 +2,22 @@
 
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import TextClause, bindparam, delete, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import Uuid
 from sqlmodel import col
 
 from chassis import clock, outbox, subjects
+from chassis.tables import Instant
 from contracts.consultations import ConsultationCancelled, ReplyWithdrawn
 from contracts.directory import AttachmentRole
 from services.consultations.models import (
     Animator,
     Attachment,
     Community,
-    Consultation,
     Membership,
-    Reply,
 )
-from services.consultations.schemas import ReplyState, State
-
-_BLIND = {"synchronize_session": False}
-"""The session holds none of these rows; looking for them costs more than the statements."""
 
 
 async def attach(
@@ -94,47 +90,12 @@ async def company_left(session: AsyncSession, *, company_id: UUID) -> None:
     """A company is gone: nobody acts for it, its calls are cancelled, its drafts dropped, its replies
     to open calls withdrawn. The record of the rest stays, and names no company any more (E4).
     """
-    now = clock.now()
-    await session.execute(
-        delete(Attachment).where(col(Attachment.company_id) == company_id), execution_options=_BLIND
-    )
-    await session.execute(
-        delete(Consultation).where(
-            col(Consultation.company_id) == company_id, col(Consultation.state) == State.DRAFT
-        ),
-        execution_options=_BLIND,
-    )
-    cancelled = await session.scalars(
-        update(Consultation)
-        .where(
-            col(Consultation.company_id) == company_id,
-            col(Consultation.state) == State.PUBLISHED,
-        )
-        .values(state=State.CANCELLED, ended_at=now)
-        .returning(col(Consultation.id)),
-        execution_options=_BLIND,
-    )
+    about = {"company": company_id, "now": clock.now()}
+    await session.execute(_NOBODY_ACTS, about)
+    await session.execute(_DROP_DRAFTS, about)
+    cancelled = await session.scalars(_CANCEL, about)
     outbox.publish(session, *(ConsultationCancelled(consultation_id=one) for one in cancelled))
-    withdrawn = await session.execute(
-        update(Reply)
-        .where(
-            col(Reply.company_id) == company_id,
-            col(Reply.state) == ReplyState.SUBMITTED,
-            col(Reply.consultation_id).in_(
-                select(col(Consultation.id)).where(col(Consultation.state) == State.PUBLISHED)
-            ),
-        )
-        .values(
-            state=ReplyState.WITHDRAWN,
-            withdrawn_at=now,
-            message=None,
-            contact_name=None,
-            contact_email=None,
-            contact_phone=None,
-        )
-        .returning(col(Reply.id), col(Reply.consultation_id)),
-        execution_options=_BLIND,
-    )
+    withdrawn = await session.execute(_WITHDRAW, about)
     outbox.publish(
         session,
         *(
@@ -142,8 +103,36 @@ async def company_left(session: AsyncSession, *, company_id: UUID) -> None:
             for reply_id, parent in withdrawn
         ),
     )
-    for table in (Consultation, Reply):
-        await session.execute(
-            update(table).where(col(table.company_id) == company_id).values(company_id=None),
-            execution_options=_BLIND,
-        )
+    await session.execute(_FORGET_CALLS, about)
+    await session.execute(_FORGET_REPLIES, about)
+
+
+def _about_company(statement: str) -> TextClause:
+    """One of many in a bulk erasure: as text it costs a quarter of what the mapper takes."""
+    known = {"company": Uuid, "now": Instant}
+    return text(statement).bindparams(
+        *(bindparam(name, type_=kind) for name, kind in known.items() if f":{name}" in statement)
+    )
+
+
+_NOBODY_ACTS = _about_company("DELETE FROM attachment WHERE company_id = :company")
+_DROP_DRAFTS = _about_company(
+    "DELETE FROM consultation WHERE company_id = :company AND state = 'draft'"
+)
+_CANCEL = _about_company(
+    "UPDATE consultation SET state = 'cancelled', ended_at = :now"
+    " WHERE company_id = :company AND state = 'published' RETURNING id"
+)
+_WITHDRAW = _about_company(
+    """
+    UPDATE reply SET state = 'withdrawn', withdrawn_at = :now,
+        message = NULL, contact_name = NULL, contact_email = NULL, contact_phone = NULL
+    WHERE company_id = :company AND state = 'submitted'
+      AND consultation_id IN (SELECT id FROM consultation WHERE state = 'published')
+    RETURNING id, consultation_id
+    """
+)
+_FORGET_CALLS = _about_company(
+    "UPDATE consultation SET company_id = NULL WHERE company_id = :company"
+)
+_FORGET_REPLIES = _about_company("UPDATE reply SET company_id = NULL WHERE company_id = :company")
