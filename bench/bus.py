@@ -67,7 +67,7 @@ async def statements_of_the_relay(ground: Ground) -> Sequence[Figure]:
         async with bus_standing(ground.servers) as bus:
             # Its connection is opened in the block; the writers' were opened before.
             await commit(bus, things=PLENTY, events=1)
-            with counted_statements() as counted:
+            with counted_statements(database=bus.vhost) as counted:
                 await _relayed(bus, things=PLENTY, events=events)
             per_event.append(counted.total() / events)
     return [

@@ -1,6 +1,7 @@
 """Database sessions: one transaction per request, message or job, committed by its edge alone."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,8 +9,9 @@ from typing import Any, Protocol
 
 import asyncpg
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from chassis import outbox
 from chassis.catalogue import DETACHED, TOMBSTONE
@@ -17,6 +19,9 @@ from chassis.errors import SubjectErasedError
 
 FOREIGN_KEY_VIOLATION, CHECK_VIOLATION = "23503", "23514"
 _WAKES = "wakes"
+_RETURNED = "returned"
+_PING_AFTER_S = 1.0
+"""A connection that was used so recently is taken to be alive, unless it was seen to close."""
 
 
 class Gate(Protocol):
@@ -41,7 +46,6 @@ class Database:
             pool_size=pool,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=True,
             connect_args=(options := _connect_args(service)),
         )
         # Of their own: a job that holds its lock still needs a connection to work with, and jobs that
@@ -50,9 +54,10 @@ class Database:
             sqlalchemy_url(url),
             pool_size=2,
             max_overflow=-1,
-            pool_pre_ping=True,
             connect_args=options,
         )
+        for engine in (self.engine, self.locks):
+            _replace_what_is_dead(engine)
         self.bells: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         if gate is not None:  # on the very connection, before anybody can use it
 
@@ -89,6 +94,28 @@ class Database:
         """Close every connection."""
         await self.locks.dispose()
         await self.engine.dispose()
+
+
+def _replace_what_is_dead(engine: AsyncEngine) -> None:
+    """Give nobody a connection that is closed, or that has been idle and does not answer.
+
+    The pool's own ping asks before every transaction, which costs three more round trips.
+    """
+    errors = engine.dialect.loaded_dbapi.Error
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def note(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_RETURNED] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def look(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError
+        if time.monotonic() - record.info.get(_RETURNED, time.monotonic()) > _PING_AFTER_S:
+            try:
+                connection.ping()
+            except errors as error:
+                raise InvalidatePoolError from error
 
 
 def _connect_args(service: str) -> dict[str, Any]:
