@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import uvloop
@@ -24,6 +25,7 @@ from sqlalchemy.orm import Session
 from chassis import inbox, outbox, relay
 from chassis.db import Database
 from chassis.inbox import Delivery
+from contracts.base import Event
 from tests.bus import CONSUMER, PRODUCER, Happened, note_happened
 
 THINGS = 200
@@ -77,7 +79,7 @@ async def main(role: str, file: Path, *, count: int, rate: float) -> None:
     amqp_url = os.environ[f"BUS_{service.upper()}"]
     async with asyncio.TaskGroup() as loops:
         if role == "worker":
-            handlers = {Happened: handle}
+            handlers: dict[type[Event], inbox.Handler[Any]] = {Happened: handle}
             loops.create_task(
                 inbox.run_consumer(
                     db=db,

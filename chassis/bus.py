@@ -4,14 +4,13 @@ import asyncio
 import random
 from enum import StrEnum
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 from urllib.parse import unquote, urlsplit
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelClosed, DeliveryError, PublishError
-from aiormq import spec
-from aiormq.abc import AbstractChannel
+from aiormq import Channel, spec
 
 CONTENT_TYPE = "application/cloudevents+json"
 HEARTBEAT_S = 10
@@ -106,9 +105,7 @@ class Publisher:
     must never be in flight twice on one channel, and a channel cannot forget what it has sent.
     """
 
-    def __init__(
-        self, connection: AbstractConnection, channel: AbstractChannel, user_id: str
-    ) -> None:
+    def __init__(self, connection: AbstractConnection, channel: Channel, user_id: str) -> None:
         self._connection = connection
         self._channel = channel
         self._in_flight: set[str] = set()
@@ -129,7 +126,7 @@ class Publisher:
         except BaseException:
             await close(connection)
             raise
-        return cls(connection, underlay, user_of(amqp_url))
+        return cls(connection, cast("Channel", underlay), user_of(amqp_url))
 
     async def __aenter__(self) -> Self:
         return self
