@@ -144,12 +144,11 @@ def free_ports(count: int, *, among: Sequence[int] = range(20_000, 32_000)) -> l
     raise OSError("no free TCP port on 127.0.0.1")
 
 
-_claims: list[socket.socket] = []
-"""One for each port that this process was given; the kernel takes them back when it ends."""
-
-
 def _claimed(port: int) -> bool:
-    """Whether the port is this process's to give: the name stands for it, and is bound only once."""
+    """Whether the port is this process's to give: the name stands for it, and is bound only once.
+
+    The kernel takes the name back when the process ends.
+    """
     if not sys.platform.startswith("linux"):
         return True
     claim = socket.socket(socket.AF_UNIX)
@@ -158,7 +157,7 @@ def _claimed(port: int) -> bool:
     except OSError:
         claim.close()
         return False
-    _claims.append(claim)
+    claim.detach()
     return True
 
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     tuple_,
     union_all,
 )
@@ -63,10 +64,19 @@ class _Order:
 
 
 async def search(session: AsyncSession, *, wanted: CompanySearch, viewer: Viewer) -> CompanyPage:
-    """One page of the companies that the viewer may see, with facets; two statements."""
+    """One page of the companies that the viewer may see, with facets.
+
+    Two statements; three when nothing is found and typing errors are forgiven.
+    """
     distance = _distance(wanted)
-    base = [can_see_company(viewer), *_text(wanted.q, viewer), *_places(wanted, distance)]
     facets = {name: _facet(name, wanted, viewer) for name in _FACETS}
+    somewhere = [can_see_company(viewer), *_places(wanted, distance)]
+    strict, *forgiving = _readings(wanted.q)
+    base = [*somewhere, strict]
+    matched, total, counted = await _count(session, base=base, facets=facets, viewer=viewer)
+    if forgiving and not matched:
+        base = [*somewhere, *forgiving]
+        _, total, counted = await _count(session, base=base, facets=facets, viewer=viewer)
     order = _order(wanted, distance)
     page = (
         select(
@@ -89,7 +99,6 @@ async def search(session: AsyncSession, *, wanted: CompanySearch, viewer: Viewer
     rows, following = cut(
         (await session.execute(page)).all(), wanted.limit, lambda row: encode(row.key, row.id)
     )
-    total, counted = await _count(session, base=base, facets=facets, viewer=viewer)
     return CompanyPage(
         items=[FoundCompany.model_validate(row) for row in rows],
         total=total,
@@ -102,22 +111,20 @@ def _words(q: str | None) -> list[str]:
     return re.findall(r"[^\W_]+", q or "")[:_MOST_WORDS]
 
 
-def _text(q: str | None, viewer: Viewer) -> list[ColumnElement[bool]]:
-    """What was typed: a SIRET, a SIREN, or words.
+def _readings(q: str | None) -> list[ColumnElement[bool]]:
+    """What was typed, a SIRET, a SIREN or words, as a condition; a second one when it finds nobody.
 
-    Every word counts, by its French stem and as a beginning. Only when no company that the viewer
-    may see has them all, typing errors are forgiven.
+    Every word counts, by its French stem and as a beginning. Only when nobody there has them all,
+    typing errors are forgiven, in a statement of its own: the planner cannot know that the costly
+    half of an "or" will not be needed.
     """
     digits = re.sub(r"[\s.]", "", q or "")
     if re.fullmatch(r"[0-9]{9}|[0-9]{14}", digits):
         return [(col(Company.siret) if len(digits) == 14 else col(Company.siren)) == digits]
     words = _words(q)
     if not words:
-        return []
-    exact = col(Company.search).op("@@", is_comparison=True)(_query(words))
-    # Evaluated once, before any row.
-    found = exists(select(1).select_from(Company).where(exact, can_see_company(viewer)))
-    return [or_(exact, and_(~found.correlate(None), _about(words)))]
+        return [true()]
+    return [col(Company.search).op("@@", is_comparison=True)(_query(words)), _about(words)]
 
 
 def _about(words: Sequence[str]) -> ColumnElement[bool]:
@@ -227,8 +234,10 @@ async def _count(
     base: Sequence[ColumnElement[bool]],
     facets: dict[str, ColumnElement[bool]],
     viewer: Viewer,
-) -> tuple[int, Facets]:
-    """The total, and each facet counted under all criteria but its own; one statement."""
+) -> tuple[bool, int, Facets]:
+    """Whether anybody is there at all, the total under the facets chosen, and each facet counted
+    under all criteria but its own; one statement.
+    """
     matched = (
         select(
             col(Company.id),
@@ -251,8 +260,9 @@ async def _count(
     none = literal("")
     counts = await session.execute(
         union_all(
-            select(literal("total").label("facet"), none.label("value"), none.label("label"),
-                   func.count().label("count")).where(under(*_FACETS)),
+            select(literal("matched").label("facet"), none.label("value"), none.label("label"),
+                   func.count().label("count")).select_from(matched),
+            select(literal("total"), none, none, func.count()).where(under(*_FACETS)),
             select(literal("department"), matched.c.department, none, func.count())
             .where(under("naf", "community")).group_by(matched.c.department),
             select(literal("naf"), matched.c.naf, none, func.count())
@@ -266,17 +276,18 @@ async def _count(
             .group_by(col(Community.id), col(Community.name)),
         )
     )  # fmt: skip
-    total, found = 0, {name: list[FacetValue]() for name in _FACETS}
+    sums = {"matched": 0, "total": 0}
+    found = {name: list[FacetValue]() for name in _FACETS}
     for facet, value, label, count in counts:
-        if facet == "total":
-            total = count
+        if facet in sums:
+            sums[facet] = count
         else:
             found[facet].append(
                 FacetValue(value=value, label=label or _label(facet, value), count=count)
             )
     for values in found.values():
         values.sort(key=lambda one: (-one.count, one.label))
-    return total, Facets(**found)
+    return bool(sums["matched"]), sums["total"], Facets(**found)
 
 
 def _label(facet: str, value: str) -> str:
