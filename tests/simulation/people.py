@@ -130,7 +130,14 @@ ACTS = (
 )  # fmt: skip
 
 
-async def asks(world: World, person: Person, door: str, *, dies: int = 0) -> None:
+async def asks(
+    world: World,
+    person: Person,
+    door: str,
+    *,
+    dies: int = 0,
+    reason: Reason = Reason.RIGHTS_REQUEST,
+) -> None:
     """Ask to be forgotten: with the account, or in a request that the DPO handles."""
     if door == "account":
         answer = await world.call(
@@ -151,7 +158,7 @@ async def asks(world: World, person: Person, door: str, *, dies: int = 0) -> Non
                     session,
                     erasure_id=new_id(),
                     subject_id=person.id,
-                    reason=Reason.RIGHTS_REQUEST,
+                    reason=reason,
                     requested_at=clock.now(),
                 )
             person.asked = True
