@@ -44,8 +44,10 @@ _FACTS = text(
     )
     SELECT 'column', relation, a.attname::text,
            format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
-           || ' -- ' || coalesce(col_description(r.oid, a.attnum), '')
+           || ' -- ' || coalesce(d.description, '')
       FROM relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
+      LEFT JOIN pg_catalog.pg_description d ON d.objoid = r.oid AND d.objsubid = a.attnum
+       AND d.classoid = 'pg_catalog.pg_class'::regclass
      WHERE a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
     SELECT 'generated', relation, a.attname::text, pg_get_expr(d.adbin, d.adrelid)
