@@ -25,6 +25,7 @@ GROUPS = (
     "bus",
     "latency",
     "http",
+    "recovery",
     "erasure_protocol",
     "erasure_bulk",
     "erasure_sweep",

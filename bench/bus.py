@@ -16,9 +16,9 @@ from chassis import relay
 from tests.bus import CONSUMER, PRODUCER, BusStand, Happened, an_envelope, bus_standing, effect
 
 QUEUE = f"{CONSUMER}.events"
-PLENTY, EVENTS = 200, 10_000
+PLENTY, EVENTS = 200, 5_000
 """Active aggregates, and events, of the relay at saturation."""
-FEWER = {20: 5_000, 5: 1_500, 1: 400}
+FEWER = {20: 2_000, 5: 800, 1: 200}
 """The same with fewer aggregates: each has one message in flight, so that few of them must wait."""
 
 
@@ -84,7 +84,7 @@ async def statements_of_the_relay(ground: Ground) -> Sequence[Figure]:
 
 async def consuming_events(ground: Ground) -> Sequence[Figure]:
     """The inbox beside consuming without one."""
-    events = ground.size(6_000)
+    events = ground.size(3_000)
     async with bus_standing(ground.servers) as bus:
         bare = await asyncpg.connect(bus.database_url)
         sides = {

@@ -14,8 +14,8 @@ from deploy.local.layout import REPOSITORY
 from tests.bus import BusStand, bus_standing
 
 LOAD = 0.2
-SECONDS = 20.0
-BURST = 3_000
+SECONDS = 10.0
+BURST = 2_000
 
 
 async def commit_to_effect(ground: Ground) -> Sequence[Figure]:
