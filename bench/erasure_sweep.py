@@ -64,6 +64,7 @@ async def sweep(ground: Ground) -> Sequence[Figure]:
 async def _run(db: Database) -> float:
     """Milliseconds of one run, which is undone afterwards so that the next one finds the same."""
     [rule] = [one for one in rules().values() if one.active][:1]
+    warned = erased = 0
     watch = Stopwatch()
     try:
         async with db.transaction() as session:
