@@ -1,4 +1,4 @@
-"""A participant that dies at every seam of an erasure, one after the other, converges (E7, E8)."""
+"""The promise of an erasure, made by a process that dies over it: kept if it was made, else never made (E7)."""
 
 import asyncio
 from pathlib import Path
@@ -8,78 +8,13 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from chassis.service import Service
 from contracts.identity import AccountLocked
-from contracts.privacy import ErasureAcknowledged
 from deploy.local.processes import free_ports
-from services.directory.wiring import SERVICE as DIRECTORY
 from services.identity.wiring import SERVICE as IDENTITY
-from tests import rows
 from tests.faults.erasure_workers import Participant, participant
 from tests.mailbox import Mailbox, token_in
 
-BEFORE_COMMIT = (
-    "erasure.after_locks",
-    "erasure.after_rows",
-    "erasure.after_files",
-    "outbox.before_commit:2",  # the first one is the manifest, at the start
-)
-AFTER_COMMIT = ("commands.before_ack", "relay.before_publish", "relay.after_ack_before_mark")
-
 PASSWORD = "Sept-Péniches-Bleues-42"
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "service",
-    [IDENTITY, pytest.param(DIRECTORY, marks=pytest.mark.long)],
-    ids=lambda service: service.name,
-)
-async def test_a_participant_that_dies_at_every_seam_in_turn_erases_once_and_says_it_alike(
-    service: Service, servers: SimpleNamespace, mailbox: Mailbox, tmp_path: Path
-) -> None:
-    async with participant(
-        service, servers=servers, folder=tmp_path, smtp_url=mailbox.url
-    ) as forgetful:
-        stand, person = forgetful.stand, uuid4()
-        async with stand.runtime.db.engine.begin() as connection:
-            filling = await rows.fill(connection, service.catalogue, person)
-        for key in filling.files:
-            await stand.runtime.storage.put(key, b"portrait")
-        command, sealed = stand.entry(person)
-        await stand.broadcast(command)  # not in the copy yet, for it is the bus that must bring it
-        for point in BEFORE_COMMIT:
-            async with forgetful.worker(crash_at=point) as worker:
-                await forgetful.dies(worker)
-            assert not await stand.rows("SELECT FROM applied")
-            assert await left(forgetful, filling) == set(filling.tokens)
-            assert not stand.heard_count(ErasureAcknowledged)
-        await stand.runtime.ledger.append(command.position, sealed)
-        for point in AFTER_COMMIT:
-            async with forgetful.worker(crash_at=point) as worker:
-                await forgetful.dies(worker)
-            assert len(await stand.rows("SELECT FROM applied")) == 1
-            assert not await left(forgetful, filling)
-            assert not any([await stand.runtime.storage.get(key) for key in filling.files])
-        async with forgetful.worker():
-            await stand.eventually("SELECT NOT EXISTS (SELECT FROM outbox)", seconds=60)
-            said = await stand.hear(ErasureAcknowledged, broadcast_id=command.broadcast_id)
-        [evidence] = said["subjects"]
-        assert evidence["outcome"] == "erased"
-        assert all(table["deleted"] or table["detached"] for table in evidence["tables"].values())
-        answers = [
-            (said["data"]["manifest_hash"], said["data"]["subjects"])
-            for said in stand.heard
-            if said["type"] == ErasureAcknowledged.event_type()
-        ]
-        assert all(answer == answers[0] for answer in answers)
-        assert len(await stand.rows("SELECT FROM applied")) == 1
-
-
-async def left(forgetful: Participant, filling: rows.Filling) -> set[str]:
-    async with forgetful.stand.runtime.db.engine.connect() as connection:
-        everything = await rows.everything(connection)
-    return {token for token in filling.tokens if token in everything}
 
 
 async def serving(port: int) -> None:

@@ -51,6 +51,7 @@ async def worker(years: Years, *, crash_at: str = "") -> AsyncIterator[forks.Pro
         await asyncio.wait_for(process.wait(), 20)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)  # several processes start
 async def test_two_workers_after_one_that_was_killed_do_everything_once(
     years_alone: Years,
