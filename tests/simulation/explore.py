@@ -188,7 +188,7 @@ def broken_walks(
 def score(*, interleavings: int = 1_000_000, first: int = 0) -> tuple[int, int]:
     """For the table of figures: how many interleavings of the model, and how many broke a promise.
 
-    A broken promise is a resurrection or anything else that `promises` forbids. About 6 ms each on
+    A broken promise is a resurrection or anything else that `promises` forbids. About 3 ms each on
     one processor, shared by all of them. What the real services did stands in `machine.Schedules`:
     `count`, `steps` and `completed`.
     """

@@ -73,6 +73,8 @@ def _relay(w: World, name: str, *, die: bool = False) -> None:
             for to in w.scope.services[2:]:
                 w.bus["fact", to, person, number] = None
         case ("erase", _, position, entry):
+            if w.ledger.get(position) != entry:
+                raise Broken(f"position {position} is broadcast, and the copy does not hold it")
             for to in w.sites:
                 if to != PARTNER or w.sites[PRIVACY].active.get(PARTNER):
                     w.bus["erase", to, position, entry] = None
@@ -119,6 +121,8 @@ def _hear(w: World, site: Site, person: int, message: Message) -> None:
         raise Broken("a late event was not fenced: it fails for ever, and holds back its aggregate")
     site.rows.add(person)
     site.effects[message] = site.effects.get(message, 0) + 1
+    if site.effects[message] > 1:
+        raise Broken("an event took effect twice in one database")
 
 
 # --- forgetting

@@ -46,7 +46,7 @@ def moves(w: World, *, faults: bool = True) -> list[Move]:
         if any(may_complete(w, erasure) for erasure in privacy.erasures):
             found.append(("complete",))
         for position, (entry, sent) in privacy.broadcasts.items():
-            if sent and not under_way(w, position) and open_steps(w, entry):
+            if sent and open_steps(w, entry) and not under_way(w, position):
                 found.append(("chase", position))
     for k, (_, _, copied) in w.hands.items():
         if not copied:

