@@ -62,7 +62,11 @@ def main() -> int:
                 for measure in measures:
                     _say(f"{group}: {measure.__name__}")
                     try:
-                        groups[group] += asyncio.run(_measured(measure, ground))
+                        rows = asyncio.run(_measured(measure, ground))
+                        groups[group] += rows
+                        for one in rows:
+                            ratio = f", ratio {one.ratio:.3g}" if one.ratio is not None else ""
+                            _say(f"  {one.name}: {one.measured:.4g} {one.unit}{ratio}")
                     except Exception as error:  # noqa: BLE001 - a row that says so
                         traceback.print_exc()
                         failures[f"{group}.{measure.__name__}"] = f"{type(error).__name__}: {error}"
