@@ -10,7 +10,8 @@ import pytest
 from chassis import clock
 from tests.simulation import people
 from tests.simulation.machine import SERVICES, Schedules
-from tests.simulation.world import World, platform
+from tests.simulation.platform import platform
+from tests.simulation.world import World
 
 
 @pytest.fixture(scope="package")

@@ -214,6 +214,7 @@ class Schedules(RuleBasedStateMachine):
             self.run(self._end())
 
     async def _end(self) -> None:
+        await self.world.reconcile("privacy")
         await self.world.set_partner(active=True)
         await self._drain()
         for person in self.people:

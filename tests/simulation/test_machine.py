@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from chassis import handling, inbox_rows, retries
+from chassis import inbox_rows, retries
 from chassis.restore import Restoration
 from tests.simulation.machine import SERVICES, Schedules
 
-_SHORT = 40
-"""As many as half a minute allows."""
+_SHORT = 24
+"""As many as twenty seconds allow."""
 _LONG = int(os.environ.get("CCIB_SCHEDULES", "2000"))
 _SEED = int(os.environ.get("CCIB_SEED", "1"))
 
@@ -81,8 +81,7 @@ def machine(schedules: type[Schedules]) -> Iterator[Schedules]:
     one.begin(restores=0, together=False, before=[])
     one.may_restore = 1
     yield one
-    with pytest.MonkeyPatch.context():
-        one.run(one._drain())
+    one.run(one._drain())
 
 
 def _is_restored_after_the_erasure(machine: Schedules) -> None:
@@ -130,9 +129,7 @@ def test_without_the_fence_the_machine_sees_late_events_that_never_end(
     machine.acts(who=0, what="company", dies=0)
     machine.acts(who=0, what="join", dies=0)
     with monkeypatch.context() as off:
-        for module in (inbox_rows, handling, retries.inbox_rows):
-            if hasattr(module, "guards"):
-                off.setattr(module, "guards", sees_nobody_erased)
+        off.setattr(inbox_rows, "guards", sees_nobody_erased)
         off.setattr(retries, "RETRIES_S", (0, 0))
         machine.run(world.relay("directory"))
         late = dict(world.broker.queues)

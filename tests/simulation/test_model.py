@@ -32,8 +32,8 @@ _FINDS = {
 
 
 def test_every_promise_holds_in_thousands_of_interleavings() -> None:
-    found = walks(range(2_000), scope=SCOPE)
-    assert found == 2_000, str(found)
+    found = walks(range(1_500), scope=SCOPE)
+    assert found == 1_500, str(found)
 
 
 def test_every_promise_holds_everywhere_within_a_small_scope() -> None:

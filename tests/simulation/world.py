@@ -7,29 +7,23 @@ it catches; what it held is gone, its transaction was not committed, and it star
 
 import asyncio
 import json
-import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
 import httpx2
-import pytest
 from fastapi import FastAPI
 
 from chassis import (
     clock,
     commands,
-    crash,
     inbox,
     relay,
-    restore,
     retries,
     service,
     topology,
@@ -38,11 +32,9 @@ from chassis.auth import Role
 from chassis.client_credentials import ClientCredentials
 from chassis.errors import ReconcilingError
 from chassis.ids import new_id
-from chassis.migrations import upgrade
 from chassis.service import Job, Runtime, Service, open_runtime
 from contracts.privacy import Erase, PartnerAcknowledged
-from deploy.local.keys import make_secrets
-from deploy.local.layout import REPOSITORY, Layout
+from deploy.local.layout import Layout
 from services.consultations.wiring import SERVICE as CONSULTATIONS
 from services.directory.wiring import SERVICE as DIRECTORY
 from services.identity.credentials import AUDIENCES, TokenKeys, access_claims
@@ -57,7 +49,6 @@ WIRED = {one.name: one for one in (IDENTITY, DIRECTORY, CONSULTATIONS, NOTIFICAT
 ISSUER = "http://platform.example"
 PREFIX = "sim-"
 PARTNER = "partner"
-_NOWHERE = "amqp://nobody:nothing@127.0.0.1:9/simulated?heartbeat=10"
 
 
 class Died(BaseException):
@@ -402,86 +393,3 @@ async def _quietly(runtime: Runtime, job: Job) -> None:
         await service._once_among_replicas(runtime, job)
     except Exception:  # noqa: BLE001 - as `service._run_job` does
         pass
-
-
-@contextmanager
-def impatient(armed: Armed) -> Iterator[None]:
-    """Nobody waits for anything, and a crash point is ours."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crash, "point", armed.point)
-        patch.setattr(restore, "PATIENCE_S", 0.01)
-        patch.setattr(commands, "PAUSES_S", (0,))
-        # Each life of a process would read the authorities' certificates, and calls nobody outside.
-        context = ssl.create_default_context()
-        patch.setattr("httpx2._transports.default.create_ssl_context", lambda **_: context)
-        yield
-
-
-@asynccontextmanager
-async def platform(*, servers: SimpleNamespace, folder: Path) -> AsyncIterator[World]:
-    """The five services on fresh databases, and a partner."""
-    layout = Layout(folder / "platform")
-    layout.make()
-    ledger = layout.ledger / "copy"
-    ledger.mkdir()
-    passwords = make_secrets(layout)
-    keys = TokenKeys.load(layout.secrets / "identity" / "tokens")
-    armed = Armed()
-    world = World(
-        processes={}, broker=None, keys=keys, layout=layout, armed=armed, ledger=ledger  # type: ignore[arg-type]
-    )  # fmt: skip
-    world.broker = Broker(
-        topology.definitions(
-            vhost="simulated",
-            prefix=PREFIX,
-            passwords=passwords,
-            consumes={name: list(wired.handlers) for name, wired in WIRED.items()},
-        ),
-        heard=world.said,
-    )
-    tag = new_id().hex[-10:]
-    urls = {name: f"{servers.postgres_url.rpartition('/')[0]}/s{tag}_{name}" for name in WIRED}
-    admin = await asyncpg.connect(servers.postgres_url)
-    for url in urls.values():
-        await admin.execute(f'CREATE DATABASE "{urlsplit(url).path[1:]}"')
-    await admin.close()
-    for name, wired in WIRED.items():
-        metadata = wired.catalogue.metadata
-        migrations = REPOSITORY / "services" / name / "migrations"
-        await asyncio.to_thread(upgrade, migrations, metadata, urls[name])
-    for name, wired in WIRED.items():
-        settings = wired.settings.model_validate(
-            {
-                "environment": "test",
-                "database_url": urls[name],
-                "amqp_url": _NOWHERE,
-                "broker_prefix": PREFIX,
-                "identity_url": "http://identity",
-                "issuer": ISSUER,
-                "public_url": ISSUER,
-                "storage_url": (layout.storage / name).as_uri(),
-                "ledger_url": ledger.as_uri(),
-                "secrets_dir": layout.secrets / name,
-                "trust_dir": layout.trust,
-                "smtp_url": "smtp://127.0.0.1:9",
-                "dpo_address": "dpo@ccibusiness.example",
-                "mail_from": "CCI Business <ne-pas-repondre@ccibusiness.example>",
-                "broker_admin_url": "http://127.0.0.1:9/simulated",
-            }
-        )
-        own = replace(wired, keys=lambda _: keys)
-        world.processes[name] = Process(
-            wired=own, settings=settings, app=service.create_app(own, settings), http=None  # type: ignore[arg-type]
-        )  # fmt: skip
-    async with AsyncExitStack() as stack:
-        stack.enter_context(impatient(armed))
-        inside = await stack.enter_async_context(
-            httpx2.AsyncClient(transport=httpx2.ASGITransport(world.processes["identity"].app))
-        )
-        for name, process in world.processes.items():
-            process.http = inside
-            await world.start(name)
-            stack.push_async_callback(world.stop, name)
-            stack.push_async_callback(world._leave, name)
-        await world.set_partner(active=True)
-        yield world
