@@ -1,7 +1,8 @@
 """Trying waiting events again, in order per aggregate, until they work or are dead letters."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -52,12 +53,55 @@ async def run_retries(
 
 
 async def _retry_next(db: Database, table: Table, stop: asyncio.Event) -> bool | None:
-    """Try the first event that is due; returns whether it worked, None when there is none."""
+    """Try what is due: all that was never tried, else the first; returns whether it worked.
+
+    None when there is nothing.
+    """
     async with db.transaction() as session:
-        arrival = await inbox_rows.claim(session, table)
+        arrivals = await inbox_rows.claim_fresh(session, table)
+        if not arrivals and (first := await inbox_rows.claim(session, table)):
+            arrivals = [first]
     crash.point("retries.after_claim")
-    if arrival is None:
+    if not arrivals:
         return None
+    if len(arrivals) > 1 and await _retry_together(db, arrivals):
+        return True
+    worked, failed = True, set[str]()
+    for arrival in arrivals:
+        if arrival.aggregate not in failed and not await _retry_alone(db, arrival, stop):
+            worked = False
+            failed.add(arrival.aggregate)
+    return worked
+
+
+async def _retry_together(db: Database, arrivals: Sequence[Arrival]) -> bool:
+    """One transaction for all; False when nothing came of it, for whatever reason."""
+    try:
+        async with db.transaction() as session:
+            if not await inbox_rows.lock_all(session, arrivals):
+                return False
+            erased, _ = await inbox_rows.guards(session, arrivals)
+            states: list[tuple[Arrival, State]] = []
+            for arrival in arrivals:
+                state = State.DONE
+                if arrival.reason:
+                    state = State.PARKED
+                elif arrival.people & erased:
+                    state = State.FENCED
+                else:
+                    await handle(session, arrival)
+                states.append((arrival, state))
+            await inbox_rows.finish_all(session, states)
+    except Exception as error:
+        logger.warning("events_tried_singly", events=len(arrivals), exc_info=error)
+        return False
+    crash.point("retries.after_batch")
+    count(db, Counter(state for _, state in states))
+    return True
+
+
+async def _retry_alone(db: Database, arrival: Arrival, stop: asyncio.Event) -> bool:
+    """Try one event that was claimed; returns whether it worked."""
     backoff = Backoff(longest=5.0)
     while not stop.is_set():
         try:
@@ -66,7 +110,7 @@ async def _retry_next(db: Database, table: Table, stop: asyncio.Event) -> bool |
             # Claimed, and not its fault: the attempt goes on when the database is back.
             logger.error("retries_wait_for_database", exc_info=error)
         await wait_any(stop, within=backoff.next())
-    return None
+    return False
 
 
 async def _retry(db: Database, arrival: Arrival) -> bool:
