@@ -171,6 +171,9 @@ ON_COLUMN: dict[str, Callable[[Column[Any]], AbstractContextManager[None]]] = {
 }
 
 
+KINDS = {*ON_COLUMN}
+
+
 def _kinds_of(
     table: Table, column: Column[Any], entries: dict[Any, SubjectColumn]
 ) -> Iterator[str]:

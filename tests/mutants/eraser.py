@@ -42,6 +42,7 @@ TOMBSTONES = {
         "ALTER TABLE data_subject ALTER COLUMN live_id DROP EXPRESSION"
     ),
 }
+KINDS = {STATEMENT, COLUMN, TALLY, RULE, FILE, DEAF, EATEN, *TOMBSTONES}
 EVENTS = {Fate.DELETE: "DELETE", Fate.SHARED: "DELETE", Fate.DETACH: "UPDATE"}
 
 
@@ -182,8 +183,11 @@ PATCHES: dict[str, Callable[[Mutant], AbstractContextManager[None]]] = {
 }
 
 
-async def judge(mutant: Mutant | None, desk: Desk, before: rows.Dump) -> Caught | None:
-    """What stops this erasure; without a mutant, what would stop one that is in order."""
+async def judge(mutant: Mutant | None, desk: Desk, before: rows.Dump | None) -> Caught | None:
+    """What stops this erasure; without a mutant, what would stop one that is in order.
+
+    `before`: what was there, to hold the counts against; without, nobody counts.
+    """
     await desk.put_files()
     spoilt = spoiling(mutant, desk.catalogue) if mutant else ""
     async with desk.trial(*filter(None, [spoilt])) as session:
@@ -198,7 +202,8 @@ async def judge(mutant: Mutant | None, desk: Desk, before: rows.Dump) -> Caught 
             return Caught(Catch.DATABASE, f"refuses: {violated_constraint(error)}")
         everything = await rows.everything(await session.connection())
     found = left.behind(desk.filling, desk.shared, everything=everything, files=desk.files())
-    found += left.miscounted(before, desk.catalogue, desk.person, tallies[desk.person])
+    if before is not None:
+        found += left.miscounted(before, desk.catalogue, desk.person, tallies[desk.person])
     return Caught(Catch.TEST, found[0]) if found else None
 
 

@@ -85,6 +85,15 @@ class Court:
             self.session, key=self.certifying, issuer="mutants", backup_days=1, log_days=1
         )
 
+    async def manifests_known(self) -> int:
+        """How many manifests privacy believes in."""
+        return int(await self.session.scalar(text("SELECT count(*) FROM manifest")) or 0)
+
+    async def steps_closed(self) -> int:
+        """How many participants privacy takes for done."""
+        closed = text("SELECT count(*) FROM step WHERE erasure_id = :id AND outcome IS NOT NULL")
+        return int(await self.session.scalar(closed, {"id": self.erasure_id}) or 0)
+
     async def verdict(self) -> Caught | None:
         """Whether the certificate is withheld, and why."""
         if await self.certified():
@@ -237,6 +246,9 @@ def lies(court: Court, service: str) -> Iterator[tuple[str, str, Lie]]:
             outcome,
             bent(lambda it, o=outcome: it["subjects"][0].update(outcome=o.value)),
         )
+    unknown, partner = {**truth, "participant": "mutant"}, {**truth, "participant": PARTNER}
+    yield "in a name that nobody knows", "mutant", lambda it: it.tell(unknown, key=service)
+    yield "in a partner's name", PARTNER, lambda it: it.tell(partner, sender=service)
     yield "another entry", "entry_hash", bent(lambda it: it.update(entry_hash="0" * 64))
     yield "another position", "position", bent(lambda it: it.update(position=10**9))
     yield "unknown manifest", "manifest_hash", bent(lambda it: it.update(manifest_hash="0" * 64))
@@ -289,6 +301,31 @@ def lies_of_a_partner(court: Court) -> Iterator[tuple[str, str, Lie]]:
     for service in court.truth:
         yield "sent by somebody else", service, lambda it, s=service: it.tell_as_partner(sender=s)
     yield "sent by nobody known", "stranger", lambda it: it.tell_as_partner(sender="stranger")
+
+
+def manifests_that_lie(court: Court) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Announcements that must not become what evidence is judged by."""
+
+    def announced(name: str, manifest: Data, **changes: Any) -> Callable[[], Any]:
+        said = {
+            "participant": name,
+            "manifest_hash": digest(manifest),
+            "manifest": manifest,
+            **changes,
+        }
+        told = {**said, "signature": sign(said, court.keys["directory"])}
+        return lambda: answers.announce_manifest(
+            court.session,
+            ManifestAnnounced.model_validate(told),
+            sender="directory",
+            statement=told,
+        )
+
+    small = {"service": "directory", "schema_hash": "0", "tables": {}}
+    yield "a manifest under another hash", announced("directory", small, manifest_hash="1" * 64)
+    yield "a manifest that describes nothing", announced("directory", {"tables": 1})
+    yield "a manifest of somebody else", announced("directory", {**small, "service": "identity"})
+    yield "a manifest in another name", announced("identity", {**small, "service": "identity"})
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ TRIGGER = (
 
 ON_KEY = {
     "foreign key dropped": "",
-    "foreign key to the wrong column": (
+    "foreign key moved to the wrong column": (
         'ADD CONSTRAINT "{key}" FOREIGN KEY ({column}) REFERENCES data_subject ({wrong})'
     ),
     "foreign key not validated": (
@@ -47,7 +47,19 @@ ON_TABLE = {
     ),
     "row security": 'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
     "a column that nobody declared": 'ALTER TABLE "{table}" ADD COLUMN nickname text',
+    "a copy of it in another schema": (
+        'CREATE SCHEMA attic; CREATE TABLE attic."{table}" (LIKE public."{table}" INCLUDING ALL)'
+    ),
+    "a constraint that was not validated": (
+        'ALTER TABLE "{table}" ADD CONSTRAINT mutant CHECK (true) NOT VALID'
+    ),
     "a table that inherits": 'CREATE TABLE mutant () INHERITS ("{table}")',
+}
+ON_COLUMN = {
+    "comment that says something else": (
+        "COMMENT ON COLUMN \"{table}\".{column} IS 'not personal: a mutant says so'"
+    ),
+    "column gone": 'ALTER TABLE "{table}" DROP COLUMN {column} CASCADE',
 }
 ON_DATABASE = {
     "a table that nobody declared": "CREATE TABLE mutant (words text)",
@@ -59,6 +71,9 @@ ON_DATABASE = {
         "ALTER TABLE data_subject ALTER COLUMN live_id DROP EXPRESSION"
     ),
 }
+
+
+KINDS = {*ON_KEY, *ON_TABLE, *ON_COLUMN, *ON_DATABASE, "check dropped", "check that says nothing"}
 
 
 def _checks(entry: SubjectColumn) -> Iterator[tuple[str, str]]:
@@ -89,8 +104,8 @@ def mutants(desk: Desk) -> Iterator[Mutant]:
             yield make(kind, target=where)
     for table_, column, declared in desk.catalogue.columns():
         if isinstance(declared, Personal):
-            kind = "comment that says something else"
-            yield make(kind, target=f"{table_.name}.{column.name}")
+            for kind in ON_COLUMN:
+                yield make(kind, target=f"{table_.name}.{column.name}")
 
 
 def sql(mutant: Mutant, desk: Desk) -> str:
@@ -100,8 +115,8 @@ def sql(mutant: Mutant, desk: Desk) -> str:
         return ON_DATABASE[mutant.kind]
     if mutant.kind in ON_TABLE:
         return ON_TABLE[mutant.kind].format(table=table)
-    if mutant.kind == "comment that says something else":
-        return f"COMMENT ON COLUMN \"{table}\".{column} IS 'not personal: a mutant says so'"
+    if mutant.kind in ON_COLUMN:
+        return ON_COLUMN[mutant.kind].format(table=table, column=column)
     [entry] = [
         e for e in desk.catalogue.subjects if (e.table.name, e.column.name) == (table, column)
     ]
