@@ -16,6 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import uvloop
+
 from bench import machine, report
 from bench.figures import Figure, Ground, Measure
 from chassis import log
@@ -62,7 +64,7 @@ def main() -> int:
                 for measure in measures:
                     _say(f"{group}: {measure.__name__}")
                     try:
-                        rows = asyncio.run(_measured(measure, ground))
+                        rows = uvloop.run(_measured(measure, ground))  # the loop of production
                         groups[group] += rows
                         for one in rows:
                             ratio = f", ratio {one.ratio:.3g}" if one.ratio is not None else ""
