@@ -70,6 +70,7 @@ STEPS: dict[str, Before] = {
     "retries.after_commit": Traffic.due,
     "inbox.after_keep": Traffic.poison,
     "retries.after_failure": Traffic.due,
+    "retries.after_batch": Traffic.suspicious,
 }
 
 
