@@ -85,8 +85,11 @@ async def _spoil(url: str, service: str, statements: Any) -> None:
         facts = await live_schema.read(session)
     await db.dispose()
     wired = import_module(f"services.{service}.wiring").SERVICE
+    wrong = statements(SimpleNamespace(catalogue=wired.catalogue, facts=facts))
+    if not wrong:
+        return
     connection = await asyncpg.connect(url)
-    await connection.execute(statements(SimpleNamespace(catalogue=wired.catalogue, facts=facts)))
+    await connection.execute(wrong)
     await connection.close()
 
 
