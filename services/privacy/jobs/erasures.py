@@ -163,6 +163,8 @@ async def _tell(
             subject=text.subject,
             text=text.text,
             attachments=await _proofs(signed),
+            # Who dies before the commit sends it again: the receiver can see that it is the same.
+            message_id=f"<erasure-{erasure.erasure_id}@ccibusiness.example>",
         )
     except MailNotSentError:
         last_messages.postpone(message)
