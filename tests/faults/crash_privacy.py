@@ -11,6 +11,7 @@ import httpx2
 from chassis import clock
 from contracts.privacy import Erase, ErasureCompleted
 from services.privacy.models.exports import EXPORT_PATIENCE
+from tests.faults.crash_services import join
 from tests.faults.crash_stage import START, Stage, Step
 from tests.faults.erasure_workers import Participant
 from tests.mailbox import Mailbox, token_in
@@ -54,7 +55,7 @@ class Privacy:
             await self._ask()
 
     async def _ask(self) -> None:
-        person, email = await self.members.join()
+        person, email = await join(self.members)
         self.asked[await ask(self.stand, person)] = email
 
     async def erase_unanswered(self) -> None:
@@ -62,8 +63,9 @@ class Privacy:
         self.troupe["directory"].silent = True
         await self._ask()
         async with self.place.worker():
+            *_, erasure_id = self.asked
             await self.stand.eventually(
-                "SELECT bool_and(position IS NOT NULL) FROM erasure", seconds=30
+                "SELECT position IS NOT NULL FROM erasure WHERE erasure_id = $1", erasure_id
             )
             await self.stand.eventually(
                 "SELECT count(*) = 0 FROM step WHERE outcome IS NULL AND participant <> 'directory'"
@@ -107,7 +109,7 @@ class Privacy:
 
     async def export(self) -> None:
         """Of somebody whose other services have not answered for a day: it is ready without them."""
-        person, email = await self.members.join()
+        person, email = await join(self.members)
         answer = await self.stand.client.post(
             "/api/privacy/me/exports", headers=self.stand.token(person)
         )
@@ -184,20 +186,27 @@ class Privacy:
     # --- retention
 
     async def retention(self) -> None:
-        """Five people are to be warned today."""
-        years = Years(stand=self.stand)
+        """A day on which five people are to be warned."""
         await self.stand.rows("DELETE FROM retention_run")
-        await accounts(years, 5, opened_on=date(clock.now().year - 2, 1, 1))
+        await accounts(Years(stand=self.stand), 5, opened_on=date(clock.now().year - 2, 1, 1))
         await self.stand.rows(
             "INSERT INTO memberships_heard (service, until) VALUES ('directory', $1)"
             " ON CONFLICT DO NOTHING",
             clock.now(),
         )
 
+    async def confirmed_run(self) -> None:
+        """After a restore a run waits for the DPO, who confirms it."""
+        await self.retention()
+        years = Years(stand=self.stand)
+        run = (await years.call("POST", "retention/runs", json={"rule": RULE})).json()
+        if run["state"] == "held":
+            assert (await years.confirm(run)).status_code == 202
+
     async def held_run(self) -> None:
         """More people than usual: the run waits for the DPO, who must be told."""
+        await self.retention()
         years = Years(stand=self.stand)
-        await self.stand.rows("DELETE FROM retention_run")
         await accounts(years, 60, opened_on=date(clock.now().year - 2, 1, 1))
         answer = await years.call("POST", "retention/runs", json={"rule": RULE})
         assert answer.json()["state"] == "held", answer.text
@@ -244,6 +253,8 @@ class Privacy:
             mails = self.post.to(email)
             # Once more for each that died after the server's yes, and could not know of it.
             assert 1 <= len(mails) <= 1 + deaths, (email, len(mails))
+        for email in [*self.asked.values(), *self.exports.values()]:
+            assert len({mail["Message-ID"] for mail in self.post.to(email)}) == 1
         stored = await self.stand.rows("SELECT storage_key FROM export WHERE state = 'ready'")
         folder = Path(urlsplit(self.stand.settings.storage_url).path)
         files = {
@@ -319,7 +330,7 @@ def of_privacy(place: Participant, troupe: Troupe, members: Members) -> Stage:
         "privacy.after_rights_settled": form,
         "privacy.after_rights_confirmed": Step(before=it.mailed, ask=it.confirm),
         "privacy.after_retention_begin": Step(before=it.retention),
-        "privacy.after_retention_batch": Step(before=it.retention),
+        "privacy.after_retention_batch": Step(before=it.confirmed_run),
         "privacy.after_retention_mail": Step(before=it.held_run),
         "privacy.after_retention_told": START,
     }

@@ -1,7 +1,6 @@
 """For each label of a service, how its processes come there (identity, directory and the smaller two)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,9 +17,17 @@ from contracts.directory import CommunityOpened, MembershipGranted
 from tests.faults.crash_stage import START, Stage, Step
 from tests.faults.erasure_workers import Participant
 from tests.mailbox import Mailbox, token_in
+from tests.privacy.conftest import Members
 
 PASSWORD = "Sept-Péniches-Bleues-42"
-Join = Callable[[], Awaitable[tuple[UUID, str]]]
+
+
+async def join(members: Members) -> tuple[UUID, str]:
+    """Somebody with a confirmed account; the mails of everybody else stay to be counted."""
+    kept = list(members.post.mails)
+    person, email = await members.join()
+    members.post.mails[:0] = kept
+    return person, email
 
 
 def an_erasure(stage: Stage) -> dict[str, Step]:
@@ -240,14 +247,14 @@ def of_consultations(place: Participant) -> Stage:
     return stage
 
 
-def of_notifications(place: Participant, mailbox: Mailbox, join: Join) -> Stage:
+def of_notifications(place: Participant, mailbox: Mailbox, members: Members) -> Stage:
     """Mails to members whose addresses a real identity knows; erasures."""
     stage = Stage(place=place, steps={})
     stand = place.stand
     addresses: list[str] = []
 
     async def a_mail() -> None:
-        person, email = await join()
+        person, email = await join(members)
         addresses.append(email)
         community = new_id()
         await stand.say(CommunityOpened(community_id=community, slug="bois", cci="normandie"))
