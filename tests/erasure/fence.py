@@ -19,16 +19,18 @@ from chassis.errors import NotAuthenticatedError
 from chassis.inbox import _Consumer
 from chassis.inbox_rows import Handler, State, arrival_of, table_of
 from contracts.base import Envelope, Event
+from contracts.identity import AccountLocked
 from contracts.samples import sample
 from tests.rows import Filling
 
 
+# A wish to be deleted is heard after it was done; tests/contracts reviews who passes so.
 def about_people(handlers: Mapping[type[Event], Handler[Any]]) -> dict[type[Event], Handler[Any]]:
-    """The handlers of events that the fence must look at."""
+    """The handlers of events that the fence must look at, by their fields, whatever they say."""
     return {
         event: handler
         for event, handler in handlers.items()
-        if list(event.model_validate(sample(event)["data"]).people())
+        if event.person_fields() and event is not AccountLocked
     }
 
 

@@ -1,16 +1,12 @@
 """Mutants of the checks themselves: each refusal in their code is taken out, and must be missed.
 
-A refusal is a `raise`, a `yield` or an `append` of what is wrong. The code is read from the source, so
-that a new refusal is a new mutant; what must notice are the other mutants, which are its witnesses.
+The code is read from the source, so that a new refusal is a new mutant; what must notice are the other
+mutants, which are its witnesses.
 """
 
-import ast
-import inspect
-import textwrap
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -21,80 +17,10 @@ from tests.mutants import declarations, schema
 from tests.mutants import eraser as erasing
 from tests.mutants.desk import Desk
 from tests.mutants.kinds import Catch, Caught, Mutant, Result
+from tests.mutants.refusals import refusals_of, removed
 
 if TYPE_CHECKING:
     from tests.mutants.evidence import Court
-
-_COLLECTING = ("append", "extend")
-
-
-def _refuses(node: ast.stmt) -> bool:
-    if isinstance(node, ast.Raise):
-        return node.exc is not None
-    if not isinstance(node, ast.Expr):
-        return False
-    value = node.value
-    return isinstance(value, ast.Yield) or (
-        isinstance(value, ast.Call)
-        and isinstance(value.func, ast.Attribute)
-        and value.func.attr in _COLLECTING
-        and isinstance(value.func.value, ast.Name)
-        and value.func.value.id == "wrong"
-    )
-
-
-def refusals(function: FunctionType) -> Iterator[tuple[int, str]]:
-    """The number of each refusal in a function, and its code."""
-    found = [node for node in ast.walk(_tree(function)) if _is_refusal(node)]
-    for number, node in enumerate(found):
-        yield number, ast.unparse(node).partition("\n")[0]
-
-
-def _is_refusal(node: ast.AST) -> bool:
-    return isinstance(node, ast.stmt) and _refuses(node)
-
-
-def _tree(function: FunctionType) -> ast.Module:
-    return ast.parse(textwrap.dedent(inspect.getsource(function)))
-
-
-class _Without(ast.NodeTransformer):
-    def __init__(self, target: ast.AST) -> None:
-        self.target = target
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        return ast.Pass() if node is self.target else self.generic_visit(node)
-
-
-def without(function: FunctionType, number: int) -> Callable[..., Any]:
-    """The same function, but for one refusal."""
-    tree = _tree(function)
-    target = [node for node in ast.walk(tree) if _is_refusal(node)][number]
-    changed = ast.fix_missing_locations(_Without(target).visit(tree))
-    made: dict[str, Any] = {}
-    exec(compile(changed, inspect.getfile(function), "exec"), function.__globals__, made)
-    found: Callable[..., Any] = made[function.__name__]
-    return found
-
-
-@contextmanager
-def removed(module: Any, name: str, number: int) -> Iterator[None]:
-    """Inside the block that function of the module refuses one thing less."""
-    before = getattr(module, name)
-    setattr(module, name, without(before, number))
-    try:
-        yield
-    finally:
-        setattr(module, name, before)
-
-
-def refusals_of(module: ModuleType) -> Iterator[tuple[str, int, str]]:
-    """Every refusal of every function of the module: its name, number and code."""
-    for name, function in inspect.getmembers(module, inspect.isfunction):
-        if function.__module__ == module.__name__:
-            for number, code in refusals(function):
-                yield name, number, code
-
 
 Witness = tuple[str, Callable[[], Awaitable[bool]]]
 """What it is called, and whether it escapes."""

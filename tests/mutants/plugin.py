@@ -7,6 +7,7 @@ Mutants of the schema and triggers are made by the migrations, as if one of them
 import asyncio
 import json
 import os
+import sys
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ import asyncpg
 from chassis import catalogue, live_schema, migrations
 from chassis.db import Database
 from contracts.registry import all_events
-from tests.mutants import declarations, eraser, returns, schema
+from tests.mutants import declarations, eraser, refusals, returns, schema
 from tests.mutants.kinds import Mutant
 
 ENVIRONMENT = "CCIB_MUTANT"
@@ -30,12 +31,10 @@ def install(mutant: Mutant) -> None:
     """Make this process wrong."""
     kind = mutant.kind
     if kind == "refusal taken out":
-        from tests.mutants import guards  # it imports services, which others must not yet
-
         module = import_module(mutant.service)
-        for function, number, code in guards.refusals_of(module):
+        for function, number, code in refusals.refusals_of(module):
             if mutant.target == f"{function}: {code}":
-                _enter(guards.removed(module, function, number))
+                _enter(refusals.removed(module, function, number))
     elif kind in (returns.SKIPPED, returns.HIDDEN, returns.TOKEN):
         events = {event.__name__: event for event in all_events().values()}
         _enter(returns.made(mutant, events.get(mutant.target)))
@@ -94,4 +93,5 @@ async def _spoil(url: str, service: str, statements: Any) -> None:
 
 
 if ENVIRONMENT in os.environ:
+    assert not [name for name in sys.modules if name.startswith("services.")], "loaded too late"
     install(Mutant(**json.loads(os.environ[ENVIRONMENT])))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import auth, erasure, inbox_rows
 from contracts.base import Event
 from tests.erasure import fence
-from tests.mutants import guards
+from tests.mutants import refusals
 from tests.mutants.desk import Desk
 from tests.mutants.kinds import Catch, Caught, Mutant, Result, changed
 
@@ -49,8 +49,8 @@ def _unfenced() -> AbstractContextManager[None]:
 def made(mutant: Mutant, event: type[Event] | None) -> AbstractContextManager[None]:
     """The fence has a hole inside the block."""
     if mutant.kind == TOKEN:
-        [number] = [n for n, code in guards.refusals(auth.current_principal) if "effacé" in code]
-        return guards.removed(auth, "current_principal", number)
+        [number] = [n for n, code in refusals.refusals(auth.current_principal) if "effacé" in code]
+        return refusals.removed(auth, "current_principal", number)
     if mutant.kind == HIDDEN:
         return changed(event, "people", lambda _: iter(()))
     return _unfenced()
