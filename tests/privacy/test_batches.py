@@ -12,13 +12,14 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import clock
 from chassis.ids import new_id
 from contracts.identity import AccountLocked
 from contracts.privacy import PartnerAcknowledged, PartnerSubject, Reason
 from deploy.local.layout import SERVICES
-from services.privacy.actions import answers, broadcasts, certificates, escalations
+from services.privacy.actions import answers, broadcasts, certificates, escalations, last_messages
 from services.privacy.credentials import certificate_key
 from tests.privacy.conftest import Members, privacy_standing
 from tests.privacy.troupe import Troupe, ask
@@ -162,16 +163,56 @@ async def test_five_hundred_people_and_six_participants_cost_no_more_statements_
     assert together["certificates"] <= 9, together
 
 
+async def test_who_waits_to_be_forgotten_goes_before_last_messages_but_not_for_long(
+    quiet: Stand,
+) -> None:
+    db = quiet.runtime.db
+
+    async def may_go() -> bool:
+        async with db.transaction() as session:
+            return await last_messages.next_due(session) is not None
+
+    await a_whole_erasure(quiet, 1)
+    assert await may_go()
+    async with db.transaction() as session:
+        await wish(session)
+    assert not await may_go()
+    try:
+        clock.shift(timedelta(seconds=61))
+        assert await may_go()
+        clock.shift(timedelta(0))
+        async with db.transaction() as session:
+            batch = await broadcasts.waiting(session)
+            sent = await broadcasts.reserve(session, batch=batch, sealed={})
+        assert not await may_go()
+        async with db.transaction() as session:
+            await broadcasts.send(session, position=sent.position, entry_hash=sent.entry_hash)
+        assert not await may_go()
+        clock.shift(timedelta(seconds=6))
+        async with db.transaction() as session:
+            assert await broadcasts.chase(session) == 1
+        clock.shift(timedelta(0))
+        assert await may_go(), "one that nobody answers for holds nobody's message back"
+    finally:
+        clock.shift(timedelta(0))
+    for number in range(1, 7):
+        await answer(quiet, f"crm-{number}", sent, [one.erasure_id for one in batch])
+
+
+async def wish(session: AsyncSession) -> None:
+    await broadcasts.request_erasure(
+        session,
+        erasure_id=new_id(),
+        subject_id=new_id(),
+        reason=Reason.SELF_SERVICE,
+        requested_at=clock.now(),
+    )
+
+
 async def test_escalating_three_thousand_steps_is_one_statement(quiet: Stand) -> None:
     async with quiet.runtime.db.transaction() as session:
         for _ in range(500):
-            await broadcasts.request_erasure(
-                session,
-                erasure_id=new_id(),
-                subject_id=new_id(),
-                reason=Reason.SELF_SERVICE,
-                requested_at=clock.now(),
-            )
+            await wish(session)
         batch = await broadcasts.waiting(session)
         await broadcasts.reserve(session, batch=batch, sealed={})
     try:

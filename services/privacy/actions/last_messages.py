@@ -2,20 +2,48 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from chassis import clock
-from services.privacy.models import Erasure, LastMessage
+from services.privacy.models import Broadcast, Erasure, LastMessage
+
+_LETS_OTHERS_FIRST = timedelta(minutes=1)
+"""How long a message lets those go first who wait to be forgotten: its document takes more of a
+processor than their erasure. No longer, since telling people is a promise too."""
+
+_open = col(Erasure.completed_at).is_(None)
+# Nobody has been chased for it yet: one that hangs on a silent participant holds no message back.
+_SOMEBODY_IS_ABOUT_TO_BE_FORGOTTEN = or_(
+    select(Erasure).where(_open, col(Erasure.position).is_(None)).exists(),
+    select(Broadcast)
+    .where(
+        or_(
+            col(Broadcast.sent_at).is_(None),
+            and_(col(Broadcast.chase_at).is_not(None), col(Broadcast.chases) == 0),
+        ),
+        select(Erasure).where(_open, col(Erasure.position) == col(Broadcast.position)).exists(),
+    )
+    .exists(),
+)
 
 
 async def next_due(session: AsyncSession) -> tuple[LastMessage, Erasure] | None:
-    """The message to send now with its erasure, held by this transaction."""
+    """The message to send now with its erasure, held by this transaction.
+
+    None, for a minute at most, while people wait whose erasure is on its way.
+    """
+    now = clock.now()
+    waited = col(LastMessage.due_at) <= now - _LETS_OTHERS_FIRST
     rows = await session.execute(
         select(LastMessage, Erasure)
         .join(Erasure, col(Erasure.erasure_id) == col(LastMessage.erasure_id))
-        .where(col(LastMessage.due_at) <= clock.now(), col(Erasure.completed_at).is_not(None))
+        .where(
+            col(LastMessage.due_at) <= now,
+            col(Erasure.completed_at).is_not(None),
+            or_(waited, ~_SOMEBODY_IS_ABOUT_TO_BE_FORGOTTEN),
+        )
         .order_by(col(LastMessage.due_at))
         .limit(1)
         .with_for_update(of=LastMessage, skip_locked=True)
