@@ -11,7 +11,7 @@ from chassis import inbox_rows
 from chassis.bus import Backoff, wait_any
 from chassis.db import Database, subject_is_erased
 from chassis.errors import ProblemError, SubjectErasedError
-from chassis.inbox_rows import Arrival, State
+from chassis.inbox_rows import Arrival, State, Together
 
 BELL = "inbox"
 """The bell of `Database.bells` that wakes the retries of this process."""
@@ -49,13 +49,19 @@ class Streak:
             await wait_any(*until, within=self._backoff.next())
 
 
-async def handle(session: AsyncSession, arrival: Arrival) -> None:
-    """Run the handler, with its writes sent to the database so that their errors are its own."""
+async def handle(session: AsyncSession, arrival: Arrival, *more: Arrival) -> None:
+    """Run the handler, with its writes sent to the database so that their errors are its own.
+
+    `more`: further events for the same handler, which takes them together.
+    """
     if arrival.event is None or arrival.handler is None:
         raise LookupError(arrival.delivery.type)
     session.info["traceparent"] = arrival.traceparent
     async with asyncio.timeout(HANDLER_S):
-        await arrival.handler(session, arrival.event, arrival.delivery)
+        if more and isinstance(arrival.handler, Together):
+            await arrival.handler.many(session, [one.event for one in (arrival, *more)])
+        else:
+            await arrival.handler(session, arrival.event, arrival.delivery)
         await session.flush()
 
 

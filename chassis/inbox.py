@@ -8,7 +8,7 @@ later ones of its aggregate, and nobody else.
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,12 +22,21 @@ from chassis.commands import run_commands
 from chassis.consuming import Delivery, Source, consume, decode, deliveries, refuse, suspicious
 from chassis.db import Database, wake
 from chassis.handling import BELL, Streak, count, handle, is_late, slug
-from chassis.inbox_rows import Arrival, Handler, State, Table, arrival_of, table_of
+from chassis.inbox_rows import Arrival, Handler, State, Table, Together, arrival_of, table_of
 from chassis.outage import collided, is_outage
 from chassis.retries import run_retries
 from contracts.base import TYPE_PREFIX, Envelope, Event, Kind
 
-__all__ = ["BELL", "Delivery", "Handler", "prune", "run_commands", "run_consumer", "run_retries"]
+__all__ = [
+    "BELL",
+    "Delivery",
+    "Handler",
+    "Together",
+    "prune",
+    "run_commands",
+    "run_consumer",
+    "run_retries",
+]
 
 BATCH = 100
 PREFETCH = 200
@@ -44,6 +53,10 @@ class _HandlerFailed(Exception):
         super().__init__(index)
         self.index = index
         self.error = error
+
+
+class _TogetherFailed(Exception):
+    """A handler that took several events at once raised: whose fault it was, nobody knows yet."""
 
 
 async def run_consumer(
@@ -169,11 +182,13 @@ class _Consumer:
 
         Stops early when failures follow one another. Raises when the database is not there.
         """
-        settled = 0
+        settled, together = 0, True
         while settled < len(batch):
             rest = batch[settled:]
             try:
-                await self._apply(rest)
+                await self._apply(rest, together=together)
+            except _TogetherFailed:
+                together = False
             except _HandlerFailed as failed:
                 before, one = rest[: failed.index], rest[failed.index]
                 settled += (count := await self._process(before))
@@ -206,15 +221,17 @@ class _Consumer:
                 break
         return settled
 
-    async def _apply(self, batch: Sequence[Arrival]) -> None:
-        """One transaction for the batch. Raises `_HandlerFailed` for the first that cannot be."""
+    async def _apply(self, batch: Sequence[Arrival], *, together: bool) -> None:
+        """One transaction for the batch. Raises `_HandlerFailed` for the first that cannot be, and
+        `_TogetherFailed` when it is one of several that were handled `together`.
+        """
         counts: dict[State, int] = dict.fromkeys(State, 0)
         async with self._db.transaction() as session:
             fresh = await inbox_rows.record(session, batch)
             erased, waiting = await inbox_rows.guards(
                 session, [arrival for arrival in batch if arrival.event_id in fresh]
             )
-            fenced, held = [], []
+            fenced, held, todo = [], [], []
             for index, arrival in enumerate(batch):
                 if arrival.event_id not in fresh:
                     continue
@@ -229,13 +246,10 @@ class _Consumer:
                     state = State.WAITING
                     held.append(arrival)
                 else:
-                    try:
-                        await handle(session, arrival)
-                    except Exception as error:
-                        if is_outage(error):
-                            raise
-                        raise _HandlerFailed(index, error) from error
+                    todo.append((index, arrival))
                 counts[state] += 1
+            for run in _runs(todo, together=together):
+                await _handle_run(session, run)
             if fenced:
                 await inbox_rows.fence(session, fenced)
             if held:
@@ -266,6 +280,28 @@ class _Consumer:
             attempt=1,
             exc_info=error,
         )
+
+
+def _runs(
+    arrivals: Sequence[tuple[int, Arrival]], *, together: bool
+) -> Iterator[list[tuple[int, Arrival]]]:
+    """One by one, but what follows one another for a handler that takes many, together."""
+    for handler, run in itertools.groupby(arrivals, key=lambda one: one[1].handler):
+        if together and isinstance(handler, Together):
+            yield list(run)
+        else:
+            yield from ([one] for one in run)
+
+
+async def _handle_run(session: AsyncSession, run: Sequence[tuple[int, Arrival]]) -> None:
+    try:
+        await handle(session, *(arrival for _, arrival in run))
+    except Exception as error:
+        if is_outage(error):
+            raise
+        if len(run) > 1:
+            raise _TogetherFailed from error
+        raise _HandlerFailed(run[0][0], error) from error
 
 
 async def prune(session: AsyncSession) -> int:

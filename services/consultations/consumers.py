@@ -1,11 +1,11 @@
 """The facts of directory that consultations keeps: who acts for whom, who belongs where."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.inbox import Delivery, Handler
+from chassis.inbox import Delivery, Handler, Together
 from contracts.base import Event
 from contracts.directory import (
     AnimatorAppointed,
@@ -63,9 +63,9 @@ async def ended(session: AsyncSession, event: MembershipEnded, _: Delivery) -> N
     await facts.end_membership(session, id=event.membership_id)
 
 
-async def unlisted(session: AsyncSession, event: CompanyUnlisted, _: Delivery) -> None:
-    """What was open of a company ends with it."""
-    await facts.company_left(session, company_id=event.company_id)
+async def unlisted(session: AsyncSession, events: Sequence[CompanyUnlisted]) -> None:
+    """What was open of a company ends with it; many end when many people are erased."""
+    await facts.companies_left(session, company_ids=[event.company_id for event in events])
 
 
 HANDLERS: Mapping[type[Event], Handler[Any]] = {
@@ -76,5 +76,5 @@ HANDLERS: Mapping[type[Event], Handler[Any]] = {
     AnimatorDismissed: dismissed,
     MembershipGranted: granted,
     MembershipEnded: ended,
-    CompanyUnlisted: unlisted,
+    CompanyUnlisted: Together(unlisted),
 }

@@ -1,10 +1,11 @@
 """The bus door of privacy: wishes to be deleted, consents, and answers to erasures."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.inbox import Delivery, Handler
+from chassis.inbox import Delivery, Handler, Together
 from contracts.base import Event
 from contracts.directory import AnimatorAppointed, MembershipGranted, MembershipsTold
 from contracts.identity import AccountLocked, AccountOpened, RolesChanged
@@ -63,14 +64,19 @@ async def on_warning_settled(
     )
 
 
-async def on_account_locked(session: AsyncSession, event: AccountLocked, _: Delivery) -> None:
-    """Somebody asked to be deleted."""
-    await broadcasts.request_erasure(
+async def on_accounts_locked(session: AsyncSession, events: Sequence[AccountLocked]) -> None:
+    """These asked to be deleted."""
+    await broadcasts.request_erasures(
         session,
-        erasure_id=event.erasure_id,
-        subject_id=event.account_id,
-        reason=Reason.SELF_SERVICE,
-        requested_at=event.requested_at,
+        [
+            broadcasts.Wish(
+                erasure_id=event.erasure_id,
+                subject_id=event.account_id,
+                reason=Reason.SELF_SERVICE,
+                requested_at=event.requested_at,
+            )
+            for event in events
+        ],
     )
 
 
@@ -95,7 +101,7 @@ async def on_partner_acknowledged(
 
 HANDLERS: dict[type[Event], Handler[Any]] = {
     AccountOpened: on_account_opened,
-    AccountLocked: on_account_locked,
+    AccountLocked: Together(on_accounts_locked),
     RolesChanged: on_roles_changed,
     MembershipGranted: on_membership,
     AnimatorAppointed: on_membership,

@@ -20,6 +20,7 @@ from contracts.identity import AccountLocked
 from contracts.privacy import PartnerAcknowledged, PartnerSubject, Reason
 from deploy.local.layout import SERVICES
 from services.privacy.actions import answers, broadcasts, certificates, escalations, last_messages
+from services.privacy.consumers import on_accounts_locked
 from services.privacy.credentials import certificate_key
 from tests.privacy.conftest import Members, privacy_standing
 from tests.privacy.troupe import Troupe, ask
@@ -98,15 +99,10 @@ async def a_whole_erasure(stand: Stand, people: int) -> dict[str, int]:
         for _ in range(people)
     ]
     db, spent = stand.runtime.db, {}
-    async with db.transaction() as session:
-        for wish in wishes:
-            await broadcasts.request_erasure(
-                session,
-                erasure_id=wish.erasure_id,
-                subject_id=wish.account_id,
-                reason=Reason.SELF_SERVICE,
-                requested_at=wish.requested_at,
-            )
+    with counted(stand) as seen:
+        async with db.transaction() as session:
+            await on_accounts_locked(session, wishes)
+        spent["wishes"] = len(seen)
     with counted(stand) as seen:
         async with db.transaction() as session:
             batch = await broadcasts.waiting(session)
@@ -158,6 +154,7 @@ async def test_five_hundred_people_and_six_participants_cost_no_more_statements_
     alone = await a_whole_erasure(quiet, 1)
     together = await a_whole_erasure(quiet, 500)
     assert together == alone
+    assert together["wishes"] <= 4, together
     assert together["broadcast"] <= 15, together
     assert together["answers"] <= 6 * 6, together
     assert together["certificates"] <= 9, together
@@ -207,6 +204,33 @@ async def wish(session: AsyncSession) -> None:
         reason=Reason.SELF_SERVICE,
         requested_at=clock.now(),
     )
+
+
+async def test_a_person_who_asks_twice_in_one_crowd_has_one_erasure_and_both_find_it(
+    quiet: Stand,
+) -> None:
+    person, other = new_id(), new_id()
+    crowd = [
+        AccountLocked(account_id=one, erasure_id=new_id(), requested_at=clock.now())
+        for one in (person, other, person, person)
+    ]
+    async with quiet.runtime.db.transaction() as session:
+        await on_accounts_locked(session, crowd)
+        await on_accounts_locked(session, crowd)  # told again
+    asked = [one.erasure_id for one in crowd]
+    kept = await quiet.rows(
+        "SELECT erasure_id FROM erasure WHERE subject_id = ANY($1)", [person, other]
+    )
+    assert {row["erasure_id"] for row in kept} == {asked[0], asked[1]}
+    followed = await quiet.rows(
+        "SELECT alias_id, erasure_id FROM erasure_alias WHERE alias_id = ANY($1)", asked
+    )
+    assert {(row["alias_id"], row["erasure_id"]) for row in followed} == {
+        (asked[2], asked[0]),
+        (asked[3], asked[0]),
+    }
+    await quiet.rows("DELETE FROM erasure_alias WHERE alias_id = ANY($1)", asked)
+    await quiet.rows("DELETE FROM erasure WHERE erasure_id = ANY($1)", asked)
 
 
 async def test_escalating_three_thousand_steps_is_one_statement(quiet: Stand) -> None:

@@ -1,10 +1,11 @@
 """What directory tells, kept as far as it is needed here. Each may be told twice."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import TextClause, bindparam, delete, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
 from sqlmodel import col
@@ -87,11 +88,11 @@ async def end_membership(session: AsyncSession, *, id: UUID) -> None:
     await session.execute(delete(Membership).where(col(Membership.id) == id))
 
 
-async def company_left(session: AsyncSession, *, company_id: UUID) -> None:
-    """A company is gone: nobody acts for it, its calls are cancelled, its drafts dropped, its replies
-    to open calls withdrawn. The record of the rest stays, and names no company any more (E4).
+async def companies_left(session: AsyncSession, *, company_ids: Sequence[UUID]) -> None:
+    """Companies are gone: nobody acts for them, their calls are cancelled, their drafts dropped, their
+    replies to open calls withdrawn. The record of the rest stays, and names no company any more (E4).
     """
-    about = {"company": company_id, "now": clock.now()}
+    about = {"companies": sorted(set(company_ids)), "now": clock.now()}
     await session.execute(_NOBODY_ACTS, about)
     await session.execute(_DROP_DRAFTS, about)
     cancelled = await session.scalars(_CANCEL, about)
@@ -101,39 +102,41 @@ async def company_left(session: AsyncSession, *, company_id: UUID) -> None:
         session,
         *(
             ReplyWithdrawn(reply_id=reply_id, consultation_id=parent, company_id=company_id)
-            for reply_id, parent in withdrawn
+            for reply_id, parent, company_id in withdrawn
         ),
     )
     await session.execute(_FORGET_CALLS, about)
     await session.execute(_FORGET_REPLIES, about)
 
 
-def _about_company(statement: str) -> TextClause:
-    """One of many in a bulk erasure: as text it costs a quarter of what the mapper takes."""
-    known: dict[str, Any] = {"company": Uuid, "now": Instant}
+def _about_companies(statement: str) -> TextClause:
+    """In plain words, for however many: a bulk erasure ends hundreds at once."""
+    known: dict[str, Any] = {"companies": ARRAY(Uuid), "now": Instant}
     return text(statement).bindparams(
         *(bindparam(name, type_=kind) for name, kind in known.items() if f":{name}" in statement)
     )
 
 
-_NOBODY_ACTS = _about_company("DELETE FROM attachment WHERE company_id = :company")
-_DROP_DRAFTS = _about_company(
-    "DELETE FROM consultation WHERE company_id = :company AND state = 'draft'"
+_NOBODY_ACTS = _about_companies("DELETE FROM attachment WHERE company_id = ANY(:companies)")
+_DROP_DRAFTS = _about_companies(
+    "DELETE FROM consultation WHERE company_id = ANY(:companies) AND state = 'draft'"
 )
-_CANCEL = _about_company(
+_CANCEL = _about_companies(
     "UPDATE consultation SET state = 'cancelled', ended_at = :now"
-    " WHERE company_id = :company AND state = 'published' RETURNING id"
+    " WHERE company_id = ANY(:companies) AND state = 'published' RETURNING id"
 )
-_WITHDRAW = _about_company(
+_WITHDRAW = _about_companies(
     """
     UPDATE reply SET state = 'withdrawn', withdrawn_at = :now,
         message = NULL, contact_name = NULL, contact_email = NULL, contact_phone = NULL
-    WHERE company_id = :company AND state = 'submitted'
+    WHERE company_id = ANY(:companies) AND state = 'submitted'
       AND consultation_id IN (SELECT id FROM consultation WHERE state = 'published')
-    RETURNING id, consultation_id
+    RETURNING id, consultation_id, company_id
     """
 )
-_FORGET_CALLS = _about_company(
-    "UPDATE consultation SET company_id = NULL WHERE company_id = :company"
+_FORGET_CALLS = _about_companies(
+    "UPDATE consultation SET company_id = NULL WHERE company_id = ANY(:companies)"
 )
-_FORGET_REPLIES = _about_company("UPDATE reply SET company_id = NULL WHERE company_id = :company")
+_FORGET_REPLIES = _about_companies(
+    "UPDATE reply SET company_id = NULL WHERE company_id = ANY(:companies)"
+)

@@ -5,11 +5,13 @@ outside it, and only then broadcast: whatever is restored later, the copy knows 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, String, bindparam, func, select, text, update
+from sqlalchemy import BigInteger, String, TextClause, bindparam, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
@@ -38,6 +40,16 @@ _FIRST_CHASE = timedelta(seconds=5)
 _LONGEST_CHASE = timedelta(minutes=5)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """Somebody is to be forgotten."""
+
+    erasure_id: UUID
+    subject_id: UUID
+    reason: Reason
+    requested_at: datetime
+
+
 async def request_erasure(
     session: AsyncSession,
     *,
@@ -46,56 +58,79 @@ async def request_erasure(
     reason: Reason,
     requested_at: datetime,
 ) -> None:
-    """Take in a wish; one that is known changes nothing.
+    """Take in one wish, as `request_erasures` does."""
+    wish = Wish(
+        erasure_id=erasure_id, subject_id=subject_id, reason=reason, requested_at=requested_at
+    )
+    await request_erasures(session, [wish])
+
+
+async def request_erasures(session: AsyncSession, wishes: Sequence[Wish]) -> None:
+    """Take in wishes, in this order; one that is known changes nothing.
 
     A further wish of somebody whose erasure is under way, or done, follows that one: the same state,
     the same certificate.
     """
-    await subjects.ensure(session, subject_id)
-    wish = {
-        "erasure_id": erasure_id,
-        "subject_id": subject_id,
-        "reason": reason.value,
-        "requested_at": requested_at,
-        "due_by": one_month_after(requested_at),
-    }
-    if await session.scalar(_FIRST_WISH, wish) is None:
-        await session.execute(_FURTHER_WISH, wish)
+    await subjects.ensure(session, *(wish.subject_id for wish in wishes))
+    taken = set(await session.scalars(_FIRST_WISHES, _columns(wishes)))
+    further = [wish for wish in wishes if wish.erasure_id not in taken]
+    if further:
+        await session.execute(_FURTHER_WISHES, _columns(further))
     wake(session, BROADCAST_BELL)
 
 
-_FIRST_WISH = text(
+def _columns(wishes: Sequence[Wish]) -> dict[str, list[Any]]:
+    return {
+        "erasure_ids": [wish.erasure_id for wish in wishes],
+        "subject_ids": [wish.subject_id for wish in wishes],
+        "reasons": [wish.reason.value for wish in wishes],
+        "requested_at": [wish.requested_at for wish in wishes],
+        "due_by": [one_month_after(wish.requested_at) for wish in wishes],
+    }
+
+
+def _about_wishes(statement: str) -> TextClause:
+    known: dict[str, Any] = {
+        "erasure_ids": Uuid,
+        "subject_ids": Uuid,
+        "reasons": String,
+        "requested_at": Instant,
+        "due_by": Instant,
+    }
+    return text(statement).bindparams(
+        *(bindparam(name, type_=ARRAY(of)) for name, of in known.items() if f":{name}" in statement)
+    )
+
+
+_FIRST_WISHES = _about_wishes(
     """
     INSERT INTO erasure (erasure_id, subject_id, reason, requested_at, due_by)
-    SELECT :erasure_id, person.id, :reason, :requested_at, :due_by
-    FROM data_subject AS person
-    WHERE person.id = :subject_id AND NOT EXISTS (
+    SELECT wish.erasure_id, person.id, wish.reason, wish.requested_at, wish.due_by
+    FROM unnest(:erasure_ids, :subject_ids, :reasons, :requested_at, :due_by) WITH ORDINALITY
+        AS wish (erasure_id, subject_id, reason, requested_at, due_by, place)
+    JOIN data_subject AS person ON person.id = wish.subject_id
+    WHERE NOT EXISTS (
         SELECT FROM erasure AS known WHERE known.subject_id = person.id
           AND (known.completed_at IS NULL OR person.erased_at IS NOT NULL)
     )
+    ORDER BY person.id, place  -- by person: two transactions cannot wait for each other
     ON CONFLICT DO NOTHING RETURNING erasure_id
     """
-).bindparams(
-    bindparam("erasure_id", type_=Uuid),
-    bindparam("subject_id", type_=Uuid),
-    bindparam("reason", type_=String),
-    bindparam("requested_at", type_=Instant),
-    bindparam("due_by", type_=Instant),
 )
-_FURTHER_WISH = text(
+_FURTHER_WISHES = _about_wishes(
     """
     INSERT INTO erasure_alias (alias_id, erasure_id, requested_at)
-    SELECT :erasure_id, followed.erasure_id, :requested_at
-    FROM erasure AS followed
-    WHERE followed.subject_id = :subject_id
-      AND NOT EXISTS (SELECT FROM erasure WHERE erasure_id = :erasure_id)
-    ORDER BY followed.completed_at DESC NULLS FIRST LIMIT 1
+    SELECT wish.erasure_id, followed.erasure_id, wish.requested_at
+    FROM unnest(:erasure_ids, :subject_ids, :requested_at)
+        AS wish (erasure_id, subject_id, requested_at),
+    LATERAL (
+        SELECT erasure_id FROM erasure WHERE erasure.subject_id = wish.subject_id
+        ORDER BY completed_at DESC NULLS FIRST LIMIT 1
+    ) AS followed
+    WHERE NOT EXISTS (SELECT FROM erasure AS known WHERE known.erasure_id = wish.erasure_id)
+    ORDER BY wish.erasure_id
     ON CONFLICT DO NOTHING
     """
-).bindparams(
-    bindparam("erasure_id", type_=Uuid),
-    bindparam("subject_id", type_=Uuid),
-    bindparam("requested_at", type_=Instant),
 )
 
 

@@ -22,7 +22,7 @@ from contracts.directory import AnimatorAppointed, MembershipGranted
 from contracts.identity import RolesChanged
 from contracts.notifications import WarningOutcome
 from contracts.privacy import MAX_BATCH, Reason, RetentionWarningDue
-from services.privacy.actions.broadcasts import request_erasure
+from services.privacy.actions.broadcasts import Wish, request_erasures
 from services.privacy.models import MembershipsHeard, Retention, RetentionRun
 from services.privacy.models.deadlines import day_of
 from services.privacy.queries.retention import erasure_batch, today, warning_batch
@@ -146,18 +146,19 @@ async def erase(
         return None
     spared = await _named_by_stuck_events(session)
     now = clock.now()
-    for account in accounts:
-        if account.person_id in spared:
-            run.spared += 1
-            continue
-        await request_erasure(
-            session,
+    wishes = [
+        Wish(
             erasure_id=new_id(),
             subject_id=account.person_id,
             reason=Reason.RETENTION,
             requested_at=now,
         )
-        run.erased += 1
+        for account in accounts
+        if account.person_id not in spared
+    ]
+    await request_erasures(session, wishes)
+    run.erased += len(wishes)
+    run.spared += len(accounts) - len(wishes)
     last = accounts[-1]
     return (last.until, last.person_id) if last.until else None
 
