@@ -40,6 +40,7 @@ READS = {
     "queries.due_deliveries",
     "queries.request_behind",
     "readable",
+    "restores.is_behind",
     "actions.next_waiting",
 }
 """Calls that change nothing: a transaction of nothing else has nothing to commit."""

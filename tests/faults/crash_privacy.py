@@ -1,6 +1,7 @@
 """For each label of privacy, how its processes come there; the other services are played, honestly."""
 
 import json
+from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -252,7 +253,8 @@ class Privacy:
         for email in [*self.asked.values(), *self.exports.values(), *self.forms]:
             mails = self.post.to(email)
             # Once more for each that died after the server's yes, and could not know of it.
-            assert 1 <= len(mails) <= 1 + deaths, (email, len(mails))
+            times = Counter(str(mail["Subject"]) for mail in mails)
+            assert 1 <= max(times.values(), default=0) <= 1 + deaths, (email, times)
         for email in [*self.asked.values(), *self.exports.values()]:
             assert len({mail["Message-ID"] for mail in self.post.to(email)}) == 1
         stored = await self.stand.rows("SELECT storage_key FROM export WHERE state = 'ready'")

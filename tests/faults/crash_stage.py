@@ -113,13 +113,19 @@ class Stage:
         if self.later:
             await self.later()
         begun = time.monotonic()
-        async with self.place.worker():
-            while left := await self._left():
-                if time.monotonic() - begun > BOUND_S:
-                    log = (self.place.folder / "process.log").read_text()[-3000:]
-                    raise AssertionError(f"{self.name}, after {BOUND_S} s: {left}\n{log}")
-                await asyncio.sleep(0.05)
-            return time.monotonic() - begun
+        again: object = True
+        while again:
+            # Told to stop, it ends or gives back what it holds: that nobody counts while it has it.
+            async with self.place.worker() as process:
+                while left := await self._left():
+                    if time.monotonic() - begun > BOUND_S:
+                        log = (self.place.folder / "process.log").read_text()[-3000:]
+                        raise AssertionError(f"{self.name}, after {BOUND_S} s: {left}\n{log}")
+                    await asyncio.sleep(0.05)
+                process.terminate()
+                await asyncio.wait_for(process.wait(), BOUND_S)
+            again = await self._left()
+        return time.monotonic() - begun
 
     async def _left(self) -> str:
         stand = self.place.stand
@@ -147,7 +153,11 @@ class Stage:
 
     async def waiting(self, queue: str) -> int:
         """Messages that are ready in a queue."""
-        declared = await self.place.stand.channel.declare_queue(queue, passive=True)
+        declared = await self.place.stand.channel.declare_queue(
+            queue,
+            passive=True,
+            robust=False,  # else the first answer is given for ever
+        )
         return int(declared.declaration_result.message_count or 0)
 
     # --- what leads to labels, in any service
