@@ -248,7 +248,7 @@ SCENARIOS = (
         "erasure: orchestrator killed at every transition",
         PROVEN,
         240,
-        "privacy/test_crashes.py::test_a_worker_that_is_killed_at_every_transition_leaves_one_whole_erasure",
+        "faults/test_crash_points.py::test_a_service_that_dies_at_every_label_in_turn_ends_everything_once",
     ),
     # --- together --------------------------------------------------------------------------------
     _one(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.faults import mix
+from tests.faults.properties import PROPERTIES, as_table
 from tests.faults.report import rows, table
 from tests.faults.scenarios import SCENARIOS, scenario_of
 
@@ -37,6 +38,19 @@ def test_the_suite_has_no_fault_that_is_not_in_the_registry() -> None:
     files = [*(TESTS / "faults").glob("test_bus_*.py"), TESTS / "faults" / "test_full_disk.py"]
     found = {test for path in files for test in functions_of(path)}
     assert found - BEYOND_THE_BUS - {place for one in SCENARIOS for place in one.tests} == set()
+
+
+def test_each_property_of_erasure_names_tests_that_exist() -> None:
+    for name, one in PROPERTIES.items():
+        for place in one.tests:
+            file, _, function = place.partition("::")
+            found = functions_of(TESTS / file)
+            assert found, (name, place)
+            assert not function or place in found, (name, place)
+
+
+def test_the_readme_shows_the_properties_as_they_are() -> None:
+    assert as_table() in (TESTS / "faults" / "README.md").read_text()
 
 
 def test_the_same_seed_gives_the_same_schedule_and_another_one_another() -> None:
