@@ -36,8 +36,14 @@ class Privacy:
         """Positions that an earlier life of this database broadcast."""
         self.exports: dict[UUID, str] = {}
         self.forms: list[str] = []
+        self.stage: Stage
         self.followed = 0
         """Links of forms that were followed."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether labels are died at in any order, so that each needs an erasure of its own."""
+        return self.stage.deaths > 1
 
     # --- erasures
 
@@ -47,12 +53,12 @@ class Privacy:
             "SELECT FROM erasure WHERE erasure_id = ANY($1) AND completed_at IS NOT NULL",
             list(self.asked),
         )
-        if len(done) == len(self.asked):
+        if self.alone or len(done) == len(self.asked):
             await self._ask()
 
     async def erase_another(self) -> None:
         """Whose last message is still to be sent."""
-        if not await self.stand.rows("SELECT FROM last_message"):
+        if self.alone or not await self.stand.rows("SELECT FROM last_message"):
             await self._ask()
 
     async def _ask(self) -> None:
@@ -283,7 +289,7 @@ def of_privacy(place: Participant, troupe: Troupe, members: Members) -> Stage:
     """Restores first, since the ledger begins with them; then whatever people ask for."""
     it = Privacy(place, troupe, members)
     stage = Stage(place=place, steps={}, settled=it.unsettled, later=it.a_minute_later)
-    stage.more = it.holds
+    stage.more, it.stage = it.holds, stage
     restore = Step(before=it.restore)
     erase = Step(before=it.erase)
     told = Step(before=it.erase_another)
