@@ -240,13 +240,16 @@ async def freeze(session: AsyncSession, *, position: int, now: datetime) -> None
 
 _FREEZE = text(
     """
+    WITH asked AS MATERIALIZED (  -- once: the entry is long, and the people are many
+        SELECT name, deadline_days FROM participant, broadcast WHERE position = :position
+          AND coalesce(jsonb_exists(entry -> 'participants', name), active)
+    )
     INSERT INTO step (erasure_id, participant, position, due_by, escalate_at)
-    SELECT erasure.erasure_id, participant.name, :position, due.by, :now + (due.by - :now) / :levels
-    FROM erasure JOIN broadcast USING (position) CROSS JOIN participant, LATERAL (
-        SELECT least(erasure.due_by, :now + make_interval(days => participant.deadline_days)) AS by
+    SELECT erasure.erasure_id, asked.name, :position, due.by, :now + (due.by - :now) / :levels
+    FROM erasure CROSS JOIN asked, LATERAL (
+        SELECT least(erasure.due_by, :now + make_interval(days => asked.deadline_days)) AS by
     ) AS due
-    WHERE position = :position
-      AND coalesce(jsonb_exists(entry -> 'participants', participant.name), participant.active)
+    WHERE erasure.position = :position
     ON CONFLICT (erasure_id, participant) DO UPDATE SET position = excluded.position
     """
 ).bindparams(bindparam("position", type_=BigInteger), bindparam("now", type_=Instant))

@@ -44,24 +44,51 @@ _STEPS = (
     .scalar_subquery()
 )
 # Told apart from what wrote the steps: the ledger's entry names who takes part, and our own services
-# do whatever it says. Who was never asked has not forgotten.
-_SOMEBODY_WAS_NOT_ASKED = (
-    exists()
+# do whatever it says. Who was never asked has not forgotten. Once per broadcast: an entry is as long
+# as its people are many, and reading it for each of them grew with the square.
+_entry = (
+    select(
+        col(Broadcast.position),
+        col(Broadcast.reserved_at),
+        col(Broadcast.entry)["participants"].label("names"),
+    )
     .where(
+        col(Broadcast.sent_at).is_not(None),
+        col(Broadcast.position).in_(
+            select(col(Erasure.position)).where(col(Erasure.completed_at).is_(None))
+        ),
+    )
+    .cte("entry")
+    .prefix_with("MATERIALIZED")
+)
+_called = (
+    select(_entry.c.position, col(Participant.name))
+    .join(
+        Participant,
         or_(
-            func.jsonb_exists(col(Broadcast.entry)["participants"], col(Participant.name)),
+            func.jsonb_exists(_entry.c.names, col(Participant.name)),
             and_(
                 col(Participant.kind) == ParticipantKind.SERVICE,
                 col(Participant.active),
-                col(Participant.registered_at) <= col(Broadcast.reserved_at),
+                col(Participant.registered_at) <= _entry.c.reserved_at,
             ),
         ),
-        ~exists().where(
-            col(Step.erasure_id) == col(Erasure.erasure_id),
-            col(Step.participant) == col(Participant.name),
-        ),
     )
-    .correlate(Erasure, Broadcast)
+    .cte("called")
+    .prefix_with("MATERIALIZED")
+)
+_SOMEBODY_WAS_NOT_ASKED = (
+    exists()
+    .where(
+        _called.c.position == col(Erasure.position),
+        ~exists()
+        .where(
+            col(Step.erasure_id) == col(Erasure.erasure_id),
+            col(Step.participant) == _called.c.name,
+        )
+        .correlate(Erasure, _called),
+    )
+    .correlate(Erasure)
 )
 
 
@@ -78,7 +105,8 @@ async def complete(
     """
     ready = (
         await session.execute(
-            select(Erasure, Broadcast, _STEPS)
+            # Not the whole broadcast, whose entry names everybody in it, for each of them.
+            select(Erasure, col(Broadcast.entry_hash), _STEPS)
             .join(Broadcast, col(Broadcast.position) == col(Erasure.position))
             .where(
                 col(Erasure.completed_at).is_(None),
@@ -101,12 +129,12 @@ async def complete(
     )
     now = clock.now()
     done: dict[str, list[Any]] = {"ids": [], "signed": [], "until": []}
-    for erasure, broadcast, asked in ready:
+    for erasure, entry_hash, asked in ready:
         if len(steps[erasure.erasure_id]) != asked:
             raise IncompleteProofError(erasure.erasure_id)
         payload = certificate(
             erasure=erasure,
-            broadcast=broadcast,
+            entry_hash=entry_hash,
             parts=steps[erasure.erasure_id],
             manifests=manifests,
             issuer=issuer,
@@ -191,7 +219,7 @@ def _proof_until(parts: Sequence[Part], now: datetime) -> datetime:
 def certificate(
     *,
     erasure: Erasure,
-    broadcast: Broadcast,
+    entry_hash: str,
     parts: Sequence[Part],
     manifests: Mapping[str | None, Any],
     issuer: str,
@@ -215,8 +243,8 @@ def certificate(
         "reason": erasure.reason,
         "requested_at": erasure.requested_at.isoformat(),
         "completed_at": now.isoformat(),
-        "position": broadcast.position,
-        "entry_hash": broadcast.entry_hash,
+        "position": erasure.position,
+        "entry_hash": entry_hash,
         "participants": [
             {
                 "name": part.step.participant,
