@@ -136,6 +136,7 @@ async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> Except
     # It may come over the bus and from the ledger copy at once: the second finds what the first did.
     await session.execute(_ONE_AT_A_TIME, {"position": command.position})
     evidence, trouble = await _recorded(session, command), None
+    fresh = evidence is None
     if evidence is None:
         tallies, trouble = await _erase_together_or_each(session, command, eraser)
         shown: _Shown = {}
@@ -148,17 +149,18 @@ async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> Except
                 if subject.subject_id in tallies
             ),
         )
-        if trouble is None:
-            await session.execute(
-                insert(applied).values(
-                    position=command.position,
-                    entry_hash=command.entry_hash,
-                    broadcast_id=command.broadcast_id,
-                    applied_at=clock.now(),
-                    evidence=evidence.model_dump(mode="json"),
-                )
+    answer, told = _acknowledgement(command, evidence, eraser)
+    if fresh and trouble is None:
+        await session.execute(
+            insert(applied).values(
+                position=command.position,
+                entry_hash=command.entry_hash,
+                broadcast_id=command.broadcast_id,
+                applied_at=clock.now(),
+                evidence={name: told[name] for name in _Evidence.model_fields},
             )
-    outbox.publish(session, _acknowledgement(command, evidence, eraser))
+        )
+    outbox.publish(session, answer)
     return trouble
 
 
@@ -385,7 +387,10 @@ def _table_evidence(tally: Tally, shown: _Shown) -> TableEvidence:
     return shown[counts]
 
 
-def _acknowledgement(command: Erase, evidence: _Evidence, eraser: Eraser) -> ErasureAcknowledged:
+def _acknowledgement(
+    command: Erase, evidence: _Evidence, eraser: Eraser
+) -> tuple[ErasureAcknowledged, dict[str, Any]]:
+    """The signed answer, and what it says as it travels: made once, for it takes time."""
     unsigned = ErasureAcknowledged(
         broadcast_id=command.broadcast_id,
         position=command.position,
@@ -396,4 +401,5 @@ def _acknowledgement(command: Erase, evidence: _Evidence, eraser: Eraser) -> Era
         signature="..",
     )
     statement = unsigned.model_dump(mode="json", exclude={"signature"})
-    return unsigned.model_copy(update={"signature": sign(statement, eraser.key)})
+    signature = sign(statement, eraser.key)
+    return unsigned.model_copy(update={"signature": signature}), statement

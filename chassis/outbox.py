@@ -219,7 +219,9 @@ def _body(one: _Pending, *, service: str, sequence: int) -> bytes:
         datacontenttype="application/json",
         sequence=sequence,
         **trace,
-        data=one.event.model_dump(mode="json"),
+        data={},
     )
+    head = envelope.model_dump_json(exclude_unset=True).removesuffix("{}}")
+    # Written straight into its place: evidence about 500 people took three times as long otherwise.
     # Nulls inside the data stay: signatures and hashes are over them.
-    return envelope.model_dump_json(exclude_unset=True).encode()
+    return f"{head}{one.event.model_dump_json()}}}".encode()

@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import Counter
 from pydantic import ValidationError
 from sqlalchemy import String, bindparam, delete, func, select, text
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -111,7 +111,8 @@ async def acknowledge(
             participant=participant,
             position=answer.position,
             manifest_hash=answer.manifest_hash,
-            subjects=answer.model_dump(mode="json", include={"subjects"})["subjects"],
+            erasure_ids=[subject.erasure_id for subject in answer.subjects],
+            shown=answer.model_dump_json(include={"subjects"}),
         )
     except _RefusedError as refused:
         await _refuse(session, refused.cause, sender=sender, position=answer.position)
@@ -135,7 +136,8 @@ async def acknowledge_as_partner(
             participant=participant,
             position=answer.position,
             manifest_hash=None,
-            subjects=answer.model_dump(mode="json", include={"subjects"})["subjects"],
+            erasure_ids=[subject.erasure_id for subject in answer.subjects],
+            shown=answer.model_dump_json(include={"subjects"}),
         )
     except _RefusedError as refused:
         await _refuse(session, refused.cause, sender=sender, position=answer.position)
@@ -219,13 +221,14 @@ _CLOSE = text(
         tables = coalesce(step.tables, answer.tables),
         manifest_hash = coalesce(step.manifest_hash, :manifest_hash),
         acknowledged_at = coalesce(step.acknowledged_at, :now)
-    FROM jsonb_to_recordset(:subjects) AS answer (erasure_id uuid, outcome text, tables jsonb)
+    FROM jsonb_to_recordset(CAST(:shown AS jsonb) -> 'subjects')
+        AS answer (erasure_id uuid, outcome text, tables jsonb)
     WHERE step.erasure_id = answer.erasure_id AND step.participant = :participant
       AND step.position = :position
     RETURNING step.erasure_id
     """
 ).bindparams(
-    bindparam("subjects", type_=JSONB),
+    bindparam("shown", type_=String),
     bindparam("manifest_hash", type_=String),
 )
 
@@ -236,29 +239,31 @@ async def _close(
     participant: Participant,
     position: int,
     manifest_hash: str | None,
-    subjects: Sequence[Mapping[str, Any]],
+    erasure_ids: Sequence[UUID],
+    shown: str,
 ) -> None:
     """Record the first proof of each step; a second one changes nothing. All of it, or none.
 
-    A proof counts more than a waiver, and takes its place. `subjects`: as they travel; partners show
-    no tables.
+    A proof counts more than a waiver, and takes its place. `shown`: the subjects as JSON, straight
+    into the steps; partners show no tables.
     """
-    ids = [UUID(subject["erasure_id"]) for subject in subjects]
-    if len(set(ids)) != len(ids):
+    if len(set(erasure_ids)) != len(erasure_ids):
         raise _RefusedError("somebody-twice")
     async with session.begin_nested():
         closed = await session.scalars(
             _CLOSE,
             {
-                "subjects": subjects,
+                "shown": shown,
                 "participant": participant.name,
                 "position": position,
                 "manifest_hash": manifest_hash,
                 "now": clock.now(),
             },
         )
-        if set(closed) != set(ids):
-            if await _merely_not_asked(session, participant, position=position, erasure_ids=ids):
+        if set(closed) != set(erasure_ids):
+            if await _merely_not_asked(
+                session, participant, position=position, erasure_ids=erasure_ids
+            ):
                 uncalled.inc()
                 return
             raise _RefusedError("somebody-else")
