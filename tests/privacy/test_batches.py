@@ -119,17 +119,21 @@ async def a_whole_erasure(stand: Stand, people: int) -> dict[str, int]:
             await answer(stand, f"crm-{number}", broadcast, [one.erasure_id for one in batch])
         spent["answers"] = len(seen)
     with counted(stand) as seen:
-        async with db.transaction() as session:
-            done = await certificates.complete(
-                session,
-                key=certificate_key(stand.settings.secrets_dir / "certificates.pem"),
-                issuer="http://platform.example",
-                backup_days=35,
-                log_days=180,
-            )
+        done = await certify(stand)
         spent["certificates"] = len(seen)
     assert done == people
     return spent
+
+
+async def certify(stand: Stand) -> int:
+    async with stand.runtime.db.transaction() as session:
+        return await certificates.complete(
+            session,
+            key=certificate_key(stand.settings.secrets_dir / "certificates.pem"),
+            issuer="http://platform.example",
+            backup_days=35,
+            log_days=180,
+        )
 
 
 async def answer(stand: Stand, participant: str, broadcast: Any, erasure_ids: list[UUID]) -> None:
@@ -194,6 +198,7 @@ async def test_who_waits_to_be_forgotten_goes_before_last_messages_but_not_for_l
         clock.shift(timedelta(0))
     for number in range(1, 7):
         await answer(quiet, f"crm-{number}", sent, [one.erasure_id for one in batch])
+    assert await certify(quiet) == 1
 
 
 async def wish(session: AsyncSession) -> None:
@@ -231,6 +236,33 @@ async def test_a_person_who_asks_twice_in_one_crowd_has_one_erasure_and_both_fin
     }
     await quiet.rows("DELETE FROM erasure_alias WHERE alias_id = ANY($1)", asked)
     await quiet.rows("DELETE FROM erasure WHERE erasure_id = ANY($1)", asked)
+
+
+async def test_who_is_named_in_the_entry_and_has_no_step_stops_this_certificate_and_no_other(
+    quiet: Stand,
+) -> None:
+    db = quiet.runtime.db
+    async with db.transaction() as session:
+        for _ in range(2):
+            await wish(session)
+    async with db.transaction() as session:
+        batch = await broadcasts.waiting(session)
+        sent = await broadcasts.reserve(session, batch=batch, sealed={})
+    async with db.transaction() as session:
+        await broadcasts.send(session, position=sent.position, entry_hash=sent.entry_hash)
+    lost, kept = batch[0].erasure_id, batch[1].erasure_id
+    gone = "DELETE FROM step WHERE erasure_id = $1 AND participant = 'crm-6'"
+    await quiet.rows(gone, lost)
+    for number in range(1, 6):
+        await answer(quiet, f"crm-{number}", sent, [lost, kept])
+    await answer(quiet, "crm-6", sent, [kept])
+    assert await certify(quiet) == 1
+    certified = "SELECT erasure_id FROM erasure WHERE position = $1 AND completed_at IS NOT NULL"
+    assert [row["erasure_id"] for row in await quiet.rows(certified, sent.position)] == [kept]
+    async with db.transaction() as session:
+        await broadcasts.freeze(session, position=sent.position, now=clock.now())
+    await answer(quiet, "crm-6", sent, [lost])
+    assert await certify(quiet) == 1
 
 
 async def test_escalating_three_thousand_steps_is_one_statement(quiet: Stand) -> None:
