@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from chassis.erasure import ForgedCommandError
+from chassis import erasure
+from chassis.erasure import ForgedCommandError, RowsLeftError
 from chassis.errors import SubjectErasedError
 from contracts.privacy import Erase
 from tests import rows
@@ -136,6 +137,19 @@ async def test_one_persons_trouble_stays_their_own(own: Shelf) -> None:
     assert last["tables"]["letter"]["deleted"] == 1
     assert await own.value("SELECT count(*) FROM applied") == 1
     assert await own.value("SELECT count(*) FROM letter") == 0
+
+
+async def test_when_nobody_can_be_forgotten_now_the_command_fails_with_the_reason(
+    own: Shelf,
+) -> None:
+    people = [(await own.fill()).person for _ in range(2)]
+    await own.sql(
+        "CREATE TABLE diary (person_id uuid REFERENCES data_subject (live_id))",
+        "INSERT INTO diary SELECT id FROM data_subject",
+    )
+    async with own.db.transaction() as session:
+        with pytest.raises(RowsLeftError, match="diary"):
+            await erasure._erase_together_or_each(session, a_command(*people), own.eraser)
 
 
 STEPS = {
