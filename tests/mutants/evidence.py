@@ -37,6 +37,7 @@ from tests.privacy import test_answers
 
 PARTNER = "partner"
 SILENT = "silence"
+KEY_ABSENT = "participant whose key was not deployed"
 Data = dict[str, Any]
 Lie = Callable[["Court"], Any]
 
@@ -374,6 +375,7 @@ def skipped(court: Court) -> Iterator[tuple[str, str]]:
         yield "participant left out of the certificate", name
         if name != PARTNER:
             yield "service left out of the broadcast", name
+            yield KEY_ABSENT, name
 
 
 async def run_skipped(court: Court) -> list[Result]:
@@ -398,6 +400,13 @@ async def _skip(court: Court, kind: str, name: str) -> Caught | None:
             for one, parts in (await steps(session, ids)).items()
         }
 
+    if kind == KEY_ABSENT:
+        keys = {one: court.keys[one].as_dict(private=False) for one in court.truth if one != name}
+        try:
+            await participants.trust_services(session, keys=keys, broker_prefix="")
+        except participants.MissingKeyError as error:
+            return Caught(Catch.START, str(error))
+        return None
     if "certificate" in kind:
         try:
             with changed(certificates, "_steps", fewer):
