@@ -81,7 +81,18 @@ def _forget_old_runs(root: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-_LONG = ("journeys", "privacy", "restore", "faults", "matrix", "retention", "openapi", "local")
+_LONG = (
+    "journeys",
+    "privacy",
+    "restore",
+    "faults",
+    "matrix",
+    "openapi",
+    "simulation",
+    "mutants",
+    "retention",
+    "local",
+)
 """Folders to begin with, so that no worker is left alone with one of them at the end."""
 _APART = ("chassis", "faults", "local")
 """Folders whose files share nothing that is slow to start."""

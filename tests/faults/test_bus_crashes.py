@@ -23,10 +23,10 @@ async def publish(run: Run, things: list[UUID], times: int, note: str | None = N
     [
         pytest.param("relay.before_publish", marks=pytest.mark.long),
         "relay.before_publish:250",  # with a window in flight
-        "relay.after_ack_before_mark",
+        pytest.param("relay.after_ack_before_mark", marks=pytest.mark.long),
         pytest.param("relay.after_ack_before_mark:2", marks=pytest.mark.long),
         pytest.param("inbox.before_commit", marks=pytest.mark.long),
-        "inbox.before_commit:3",
+        pytest.param("inbox.before_commit:3", marks=pytest.mark.long),
         pytest.param("inbox.after_commit_before_ack", marks=pytest.mark.long),
         "inbox.after_commit_before_ack:3",
     ],

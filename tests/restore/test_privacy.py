@@ -120,6 +120,7 @@ async def test_what_another_privacy_broadcast_at_a_reserved_position_counts_and_
     await the_ledger_is_whole(privacy)
 
 
+@pytest.mark.long  # the short form is in tests/faults/test_crash_points.py
 @pytest.mark.timeout(300)
 async def test_a_restored_privacy_that_dies_at_every_seam_takes_in_everything_once(
     servers: SimpleNamespace, mailbox: Mailbox, tmp_path: Path
