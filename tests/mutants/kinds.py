@@ -56,10 +56,14 @@ class Result:
 
 @contextmanager
 def changed(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """The attribute has another value inside the block."""
+    """The attribute has another value inside the block, and afterwards is where it was."""
+    inherited = isinstance(owner, type) and name not in vars(owner)
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(owner, name, before)
+        if inherited:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
