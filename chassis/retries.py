@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from chassis import crash, inbox_rows
+from chassis import crash, inbox_rows, waiting_rows
 from chassis.bus import Backoff, jittered, wait_any
 from chassis.db import Database
 from chassis.handling import BELL, Streak, count, handle, is_late, slug
@@ -34,7 +34,7 @@ async def run_retries(
         try:
             if not welcomed:
                 async with db.transaction() as session:
-                    await inbox_rows.welcome(session, list(table))
+                    await waiting_rows.welcome(session, list(table))
                 crash.point("retries.after_welcome")
                 welcomed = True
             worked = await _retry_next(db, table, stop)
@@ -58,8 +58,8 @@ async def _retry_next(db: Database, table: Table, stop: asyncio.Event) -> bool |
     None when there is nothing.
     """
     async with db.transaction() as session:
-        arrivals = await inbox_rows.claim_fresh(session, table)
-        if not arrivals and (first := await inbox_rows.claim(session, table)):
+        arrivals = await waiting_rows.claim_fresh(session, table)
+        if not arrivals and (first := await waiting_rows.claim(session, table)):
             arrivals = [first]
     crash.point("retries.after_claim")
     if not arrivals:
@@ -78,7 +78,7 @@ async def _retry_together(db: Database, arrivals: Sequence[Arrival]) -> bool:
     """One transaction for all; False when nothing came of it, for whatever reason."""
     try:
         async with db.transaction() as session:
-            if not await inbox_rows.lock_all(session, arrivals):
+            if not await waiting_rows.lock_all(session, arrivals):
                 return False
             erased, _ = await inbox_rows.guards(session, arrivals)
             states: list[tuple[Arrival, State]] = []
@@ -91,7 +91,7 @@ async def _retry_together(db: Database, arrivals: Sequence[Arrival]) -> bool:
                 else:
                     await handle(session, arrival)
                 states.append((arrival, state))
-            await inbox_rows.finish_all(session, states)
+            await waiting_rows.finish_all(session, states)
     except Exception as error:
         logger.warning("events_tried_singly", events=len(arrivals), exc_info=error)
         return False
@@ -118,7 +118,7 @@ async def _retry(db: Database, arrival: Arrival) -> bool:
     state, reason = State.DONE, arrival.reason
     try:
         async with db.transaction() as session:
-            if not await inbox_rows.lock(session, arrival):
+            if not await waiting_rows.lock(session, arrival):
                 return True
             erased, _ = await inbox_rows.guards(session, [arrival])
             if reason:
@@ -129,7 +129,7 @@ async def _retry(db: Database, arrival: Arrival) -> bool:
                 state, reason = State.DEAD, "died-with-its-process"
             else:
                 await handle(session, arrival)
-            await inbox_rows.finish(session, arrival, state=state, reason=reason)
+            await waiting_rows.finish(session, arrival, state=state, reason=reason)
         crash.point("retries.after_commit")
     except Exception as error:
         if is_outage(error):
@@ -143,12 +143,12 @@ async def _retry_failed(db: Database, arrival: Arrival, error: Exception) -> boo
     dead = arrival.attempts > len(RETRIES_S)
     async with db.transaction() as session:
         if late := await is_late(session, arrival, error):
-            await inbox_rows.finish(session, arrival, state=State.FENCED, reason=None)
+            await waiting_rows.finish(session, arrival, state=State.FENCED, reason=None)
         elif dead:
-            await inbox_rows.finish(session, arrival, state=State.DEAD, reason=slug(error))
+            await waiting_rows.finish(session, arrival, state=State.DEAD, reason=slug(error))
         else:
             pause = timedelta(seconds=RETRIES_S[arrival.attempts - 1])
-            await inbox_rows.postpone(session, arrival, pause=pause, reason=slug(error))
+            await waiting_rows.postpone(session, arrival, pause=pause, reason=slug(error))
     crash.point("retries.after_failure")
     if late:
         count(db, {State.FENCED: 1})
