@@ -15,6 +15,9 @@ MAX_BATCH = 500
 Position = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """Place of a broadcast in the ledger. Only together with `entry_hash` does it name one."""
 
+TableName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=63)]
+"""What PostgreSQL takes for the name of a table without quotes."""
+
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
@@ -80,9 +83,7 @@ class SubjectEvidence(_Part):
 
     erasure_id: UUID
     outcome: Outcome
-    tables: dict[Slug | Annotated[str, Field(pattern=r"^[a-z_]+$")], TableEvidence] = Field(
-        default_factory=dict
-    )
+    tables: dict[Slug | TableName, TableEvidence] = Field(default_factory=dict)
 
 
 class ErasureAcknowledged(

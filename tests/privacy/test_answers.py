@@ -217,6 +217,24 @@ async def test_rows_kept_under_a_declared_hold_are_told_with_their_text(
     assert {k["rule"] for k in answer.json()["certificate"]["kept"]} >= {"erasure-proof"}
 
 
+async def test_tables_with_digits_in_their_names_are_proven_like_any_other(
+    privacy: Stand, troupe: Troupe
+) -> None:
+    named, manifest = ("letter_2026", "a4_page", "_2"), a_manifest("directory")
+    for table in named:
+        manifest["tables"][table] = manifest["tables"]["profile"]
+    with troupe.silent("directory") as directory:
+        erasure_id = await ask(privacy)
+        command = await directory.commanded(erasure_id)
+        await directory.announce(manifest)
+        shown = evidence(erasure_id, **{table: {"deleted": 2} for table in named})
+        await directory.acknowledge(command, manifest_hash=digest(manifest), subjects=[shown])
+    await completed(privacy, erasure_id)
+    await directory.announce()
+    steps = {s["participant"]: s for s in (await state(privacy, erasure_id))["steps"]}
+    assert steps["directory"]["counts"] == {"deleted": 7, "detached": 0, "kept": 0}
+
+
 async def test_a_manifest_in_another_service_s_name_is_refused(
     privacy: Stand, troupe: Troupe
 ) -> None:
