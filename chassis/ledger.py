@@ -7,6 +7,8 @@ serves anybody (`chassis.restore`).
 """
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
 import time
@@ -14,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote, urlparse
 
 import obstore
@@ -25,6 +27,7 @@ from pydantic import ValidationError
 
 from chassis import crash
 from chassis.evidence import SignatureError, canonical, digest, load_key, sign, verify
+from chassis.ids import new_id
 from contracts.privacy import Erase
 
 NO_PREVIOUS = "0" * 64
@@ -126,6 +129,7 @@ class LedgerCopy:
         self._store: ObjectStore | None = None if self._folder is not None else from_url(url)
         self._seen: tuple[int, int] | None = None
         """When the folder had last changed, and the highest position it then held."""
+        self._swept = False
 
     async def append(self, position: int, sealed: bytes) -> None:
         """Write an entry durably; writing the same one again is no error.
@@ -134,6 +138,9 @@ class LedgerCopy:
         """
         name = _name(position)
         if self._folder is not None:
+            if not self._swept:
+                await asyncio.to_thread(_sweep, self._folder)
+                self._swept = True
             await asyncio.to_thread(_write_once, self._folder, name, sealed)
         elif self._store is not None:
             try:
@@ -281,24 +288,48 @@ def _read(folder: Path, name: str) -> bytes | None:
     return None
 
 
+def _sweep(folder: Path) -> None:
+    """Remove the drafts of processes that died over them; who lives holds a lock on its own.
+
+    In the instant before it does, its draft may go: then its write fails, and is done again.
+    """
+    for draft in folder.glob(f".*{_SUFFIX}.*"):
+        with contextlib.suppress(FileNotFoundError), draft.open("rb") as file:
+            if _locked(file):
+                draft.unlink()
+                crash.point("ledger.after_sweep")
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Lock a draft until it is closed or its process is dead; False where that cannot be had."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def _write_once(folder: Path, name: str, entry: bytes) -> None:
     """Create the file whole or not at all: a half-written entry would be a broken promise."""
     final = folder / name
     if not final.exists():
-        draft = folder / f".{name}.{os.getpid()}"
-        try:
-            with draft.open("wb") as file:
+        # Of nobody else, also where each process is the first of its container: opening it again would
+        # empty the entry that the other one has linked meanwhile.
+        draft = folder / f".{name}.{new_id()}"
+        with draft.open("xb") as file:
+            try:
+                _locked(file)
                 file.write(entry)
                 file.flush()
                 crash.point("ledger.after_draft")
                 os.fsync(file.fileno())
-            crash.point("ledger.after_fsync")
-            os.link(draft, final)
-            crash.point("ledger.after_link")
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink(missing_ok=True)
+                crash.point("ledger.after_fsync")
+                os.link(draft, final)
+                crash.point("ledger.after_link")
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink(missing_ok=True)
     # Also when it was there: who linked it may have died before its name was durable.
     handle = os.open(folder, os.O_RDONLY)
     crash.point("ledger.before_folder_fsync")

@@ -1,7 +1,10 @@
 """The copy of the ledger in a bucket, where there is no folder to look at."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey
 
-from chassis import clock
+from chassis import clock, crash, ledger
 from chassis.evidence import import_key
 from chassis.ids import new_id
 from chassis.ledger import (
@@ -107,3 +110,70 @@ async def test_an_entry_that_was_there_is_made_durable_before_it_counts_as_writt
     monkeypatch.setattr(os, "fsync", noting)
     await copy.append(1, sealed)
     assert folders == [True]
+
+
+WRITER = """
+import asyncio, sys
+from chassis.ledger import LedgerCopy
+asyncio.run(LedgerCopy(sys.argv[1]).append(1, sys.stdin.buffer.read()))
+"""
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("label", ["ledger.after_draft", "ledger.after_fsync", "ledger.after_link"])
+async def test_the_draft_of_a_process_that_died_goes_with_the_next_one_s_first_write(
+    label: str, tmp_path: Path
+) -> None:
+    first = seal(an_entry(1), KEY)
+    done = subprocess.run(
+        [sys.executable, "-c", WRITER, tmp_path.as_uri()],
+        input=first,
+        env={**os.environ, crash.VARIABLE: label},
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert any(name.startswith(".") for name in files_in(tmp_path))
+    await LedgerCopy(tmp_path.as_uri()).append(1, first)
+    assert files_in(tmp_path) == ["000000000001.json"]
+
+
+@pytest.mark.parametrize("label", ["ledger.after_draft", "ledger.after_fsync", "ledger.after_link"])
+async def test_the_draft_that_another_process_is_writing_stays(
+    label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = seal(an_entry(1), KEY)
+    looked = []
+
+    def another_one_starts(reached: str) -> None:
+        if reached == label:
+            looked.append(files_in(tmp_path))
+            ledger._sweep(tmp_path)
+
+    monkeypatch.setattr(crash, "point", another_one_starts)
+    copy = LedgerCopy(tmp_path.as_uri())
+    await copy.append(1, first)
+    assert any(name.startswith(".") for name in looked[0])
+    assert files_in(tmp_path) == ["000000000001.json"]
+    assert await copy.read(1) == first
+
+
+async def test_two_that_write_the_same_entry_at_once_leave_it_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In containers both may have the same number: neither may touch the other's draft."""
+    entry = an_entry(1)
+    mine, theirs = seal(entry, KEY), seal(entry, KEY)
+
+    def the_other_one_is_faster(reached: str) -> None:
+        if reached == "ledger.after_fsync":
+            monkeypatch.undo()
+            ledger._write_once(tmp_path, "000000000001.json", theirs)
+
+    monkeypatch.setattr(crash, "point", the_other_one_is_faster)
+    copy = LedgerCopy(tmp_path.as_uri())
+    await copy.append(1, mine)
+    assert files_in(tmp_path) == ["000000000001.json"]
+    assert await copy.read(1) == theirs

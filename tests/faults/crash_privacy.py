@@ -56,6 +56,12 @@ class Privacy:
         if self.alone or len(done) == len(self.asked):
             await self._ask()
 
+    async def erase_over_a_draft(self) -> None:
+        """One who died while it wrote an entry has left what it had."""
+        folder = Path(urlsplit(self.stand.settings.ledger_url).path)
+        (folder / ".000000000001.json.left").write_bytes(b"{")
+        await self.erase()
+
     async def erase_another(self) -> None:
         """Whose last message is still to be sent."""
         if self.alone or not await self.stand.rows("SELECT FROM last_message"):
@@ -313,6 +319,7 @@ def of_privacy(place: Participant, troupe: Troupe, members: Members) -> Stage:
         "privacy.after_refusals_pruned": START,
         "privacy.after_rights_sweep": START,
         "privacy.after_reserve": erase,
+        "ledger.after_sweep": Step(before=it.erase_over_a_draft),
         "ledger.after_draft": erase,
         "ledger.after_fsync": erase,
         "ledger.after_link": erase,
