@@ -14,11 +14,14 @@ from joserfc.jwk import ECKey
 
 from deploy.local.layout import SERVICES, Layout
 
+SITE = "web"
+
 CLIENTS = {
     "privacy": ["identity:addresses", "identity:lookup", "subjects:read"],
     "notifications": ["identity:addresses"],
+    SITE: ["identity:browser-sessions"],
 }
-"""Services that read from another one, and the scopes that their tokens may have."""
+"""Who has a secret of their own for identity, and the scopes that their tokens may have."""
 
 
 def make_secrets(layout: Layout) -> dict[str, str]:
@@ -32,6 +35,9 @@ def make_secrets(layout: Layout) -> dict[str, str]:
         passwords[service] = _random(layout.secrets / f"{service}.password")
         evidence = _private_key(folder / "evidence.pem")
         (layout.trust / "evidence" / f"{service}.pem").write_bytes(_public_pem(evidence))
+    site = layout.secrets / SITE
+    site.mkdir(mode=0o700, exist_ok=True)
+    _random(site / "forms.key")
     if "identity" in SERVICES:
         _random(layout.secrets / "identity" / "throttle.key")
         tokens = layout.secrets / "identity" / "tokens"
@@ -43,7 +49,7 @@ def make_secrets(layout: Layout) -> dict[str, str]:
         clients = {
             name: {"secret_sha256": hashlib.sha256(secret.encode()).hexdigest(), "scopes": scopes}
             for name, scopes in CLIENTS.items()
-            if name in SERVICES
+            if name in (*SERVICES, SITE)
             for secret in [_random(layout.secrets / name / "client_secret")]
         }
         _write(layout.secrets / "identity" / "clients.json", json.dumps(clients).encode())

@@ -4,6 +4,7 @@ import hmac
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -36,6 +37,9 @@ from services.identity.schemas import (
     AccountLookup,
     Address,
     AddressRequest,
+    BrowserSecret,
+    BrowserSession,
+    BrowserToken,
     ClientToken,
     DeleteMe,
     DeletionAccepted,
@@ -57,6 +61,9 @@ metadata_router = APIRouter(tags=["metadata"])
 internal_router = APIRouter(prefix="/internal", include_in_schema=False)
 
 _EMPTY: dict[str, Any] = {}
+_OF_THE_SITE = [Depends(require_scope("identity:browser-sessions"))]
+
+SignInAction = Callable[..., Awaitable[tuple[Session, str]]]
 
 
 def token_keys(request: Request) -> TokenKeys:
@@ -72,10 +79,10 @@ def _pseudonym(request: Request, email: str) -> str:
     return address_hmac(runtime_of(request).settings.secret("throttle.key"), email)
 
 
-async def _pair(
-    request: Request, session: SessionDep, keys: TokenKeys, opened: Session, refresh_token: str
-) -> TokenPair:
-    roles = await queries.roles_of(session, account_id=opened.account_id)
+def _access_token(
+    request: Request, keys: TokenKeys, opened: Session, roles: Sequence[Role]
+) -> tuple[str, int]:
+    """A person's access token, and how many seconds it is good for."""
     claims = access_claims(
         issuer=runtime_of(request).settings.issuer,
         subject=str(opened.account_id),
@@ -83,11 +90,34 @@ async def _pair(
         session_id=opened.id,
         roles=roles,
     )
-    return TokenPair(
-        access_token=keys.sign("at+jwt", claims),
-        expires_in=int(ACCESS_LIFETIME.total_seconds()),
-        refresh_token=refresh_token,
-    )
+    return keys.sign("at+jwt", claims), int(ACCESS_LIFETIME.total_seconds())
+
+
+async def _pair(
+    request: Request, session: SessionDep, keys: TokenKeys, opened: Session, refresh_token: str
+) -> TokenPair:
+    roles = await queries.roles_of(session, account_id=opened.account_id)
+    token, seconds = _access_token(request, keys, opened, roles)
+    return TokenPair(access_token=token, expires_in=seconds, refresh_token=refresh_token)
+
+
+async def _sign_in(
+    body: SignIn, request: Request, session: SessionDep, sign_in: SignInAction
+) -> tuple[Session, str]:
+    """Let the action sign in; a failure is counted in a transaction that it does not undo."""
+    pseudonym = _pseudonym(request, body.email)
+    try:
+        return await sign_in(
+            session,
+            email=body.email,
+            address_hmac=pseudonym,
+            password=body.password.get_secret_value(),
+        )
+    except WrongCredentialsError:
+        async with runtime_of(request).db.transaction() as counting:
+            await session_actions.note_failure(counting, email=body.email, address_hmac=pseudonym)
+        crash.point("identity.after_failure_noted")
+        raise
 
 
 @router.post("/accounts", status_code=HTTPStatus.ACCEPTED)
@@ -111,20 +141,29 @@ async def verify(body: LinkToken, session: SessionDep) -> None:
 @router.post("/sessions", status_code=HTTPStatus.CREATED)
 async def sign_in(body: SignIn, request: Request, session: SessionDep, keys: Keys) -> TokenPair:
     """Sign in. Every failure looks alike; after ten in a row even the right password waits."""
-    pseudonym = _pseudonym(request, body.email)
-    try:
-        opened, refresh_token = await session_actions.sign_in(
-            session,
-            email=body.email,
-            address_hmac=pseudonym,
-            password=body.password.get_secret_value(),
-        )
-    except WrongCredentialsError:
-        async with runtime_of(request).db.transaction() as counting:
-            await session_actions.note_failure(counting, email=body.email, address_hmac=pseudonym)
-        crash.point("identity.after_failure_noted")
-        raise
+    opened, refresh_token = await _sign_in(body, request, session, session_actions.sign_in)
     return await _pair(request, session, keys, opened, refresh_token)
+
+
+@router.post("/browser-sessions", status_code=HTTPStatus.CREATED, dependencies=_OF_THE_SITE)
+async def sign_in_browser(body: SignIn, request: Request, session: SessionDep) -> BrowserSession:
+    """Sign in for the site, which keeps the secret in a cookie. Failures are those of `sessions`."""
+    opened, secret = await _sign_in(body, request, session, session_actions.sign_in_browser)
+    roles = await queries.roles_of(session, account_id=opened.account_id)
+    return BrowserSession(secret=secret, account_id=opened.account_id, roles=roles)
+
+
+@router.post("/browser-sessions/token", dependencies=_OF_THE_SITE)
+async def browser_token(
+    body: BrowserSecret, request: Request, session: SessionDep, keys: Keys
+) -> BrowserToken:
+    """Exchange the secret of a cookie for an access token, which never reaches the browser."""
+    opened = await session_actions.of_browser(session, secret=body.secret)
+    roles = await queries.roles_of(session, account_id=opened.account_id)
+    token, seconds = _access_token(request, keys, opened, roles)
+    return BrowserToken(
+        access_token=token, expires_in=seconds, account_id=opened.account_id, roles=roles
+    )
 
 
 @router.post("/sessions/refresh")

@@ -46,6 +46,13 @@ class RefreshRefusedError(NotAuthenticatedError):
     title = "Session terminée"
 
 
+class BrowserSessionEndedError(NotAuthenticatedError):
+    """The secret of a browser's cookie is unknown, or its time is over."""
+
+    slug = "browser-session-ended"
+    title = "Session terminée"
+
+
 class AccountLockedError(ConflictError):
     """The account waits for its erasure."""
 

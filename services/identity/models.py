@@ -20,6 +20,9 @@ FAILURES_FORGOTTEN_AFTER = timedelta(minutes=15)
 REFRESH_LIFETIME = timedelta(days=30)
 VERIFY_LIFETIME = timedelta(hours=48)
 RESET_LIFETIME = timedelta(hours=1)
+BROWSER_LIFETIME = timedelta(days=30)
+"""A browser's secret is not replaced while it is used: it ends that long after the sign-in."""
+USE_NOTED_EVERY = timedelta(minutes=5)
 
 
 class Base(SQLModel):
@@ -108,7 +111,7 @@ class RoleGrant(Base, table=True):
 
 
 class Session(Base, table=True):
-    """A signed-in device. Ending it makes its refresh tokens worthless."""
+    """A signed-in device. Ending it makes its refresh tokens, or its browser's secret, worthless."""
 
     id: UUID = Field(
         default_factory=new_id,
@@ -126,6 +129,20 @@ class Session(Base, table=True):
     last_used_at: datetime = Field(
         sa_type=Instant, sa_column_kwargs=personal(Category.CONNECTION, "Dernière utilisation")
     )
+    browser_hash: str | None = Field(
+        default=None,
+        unique=True,
+        sa_column_kwargs=not_personal("SHA-256 of a random secret, for a browser's session"),
+    )
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether a browser has to sign in again."""
+        return now >= self.opened_at + BROWSER_LIFETIME
+
+    def use(self, now: datetime) -> None:
+        """Note the use, and not at each page."""
+        if now >= self.last_used_at + USE_NOTED_EVERY:
+            self.last_used_at = now
 
 
 class RefreshToken(Base, table=True):

@@ -61,6 +61,31 @@ class TokenPair(Output):
     refresh_token: str
 
 
+class BrowserSession(Output):
+    """A session of the site; `secret` is for its cookie and is shown this once."""
+
+    secret: str
+    account_id: UUID
+    roles: list[Role]
+
+
+class BrowserSecret(Input):
+    """The secret of a browser's cookie."""
+
+    secret: Token
+
+
+class BrowserToken(Output):
+    """An access token for all services, and whose it is."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the name of a token type
+    expires_in: int
+    """Seconds."""
+    account_id: UUID
+    roles: list[Role]
+
+
 class ClientToken(Output):
     """An access token of a service client (RFC 6749, section 4.4)."""
 

@@ -86,6 +86,15 @@ async def _refresh(world: World_, *_: Any) -> Call:
     return Call(send={"json": {"refresh_token": pair["refresh_token"]}})
 
 
+async def _browser_secret(world: World_, *_: Any) -> Call:
+    answer = await world.stand.client.post(
+        f"{API}/browser-sessions",
+        json={"email": world.emails["owner"], "password": PASSWORD},
+        headers=world.stand.token(scopes=["identity:browser-sessions"]),
+    )
+    return Call(send={"json": {"secret": answer.json()["secret"]}})
+
+
 async def _sign_out(world: World_, _: Row, caller: str) -> Call:
     """Whoever is let in ends another session than the one that other rows need."""
     if not world.fresh:
@@ -131,6 +140,8 @@ IdentityWorld.recipes = {
     f"POST {API}/accounts/verify": _link,
     f"POST {API}/sessions": _sign_in,
     f"POST {API}/sessions/refresh": _refresh,
+    f"POST {API}/browser-sessions": _sign_in,
+    f"POST {API}/browser-sessions/token": _browser_secret,
     f"DELETE {API}/sessions/current": _sign_out,
     f"PUT {API}/me/password": _password,
     f"DELETE {API}/me": _delete,

@@ -17,7 +17,7 @@ from tests.stand import Stand
 T = TypeVar("T")
 Headers = dict[str, str]
 
-SCOPES = {"identity:addresses", "identity:lookup", "subjects:read"}
+SCOPES = {"identity:addresses", "identity:browser-sessions", "identity:lookup", "subjects:read"}
 ROLES = {
     "agent": [Role.AGENT],
     "other agent": [Role.AGENT],

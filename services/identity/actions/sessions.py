@@ -14,6 +14,7 @@ from chassis.errors import NotFoundError
 from services.identity import queries
 from services.identity.credentials import new_secret, password_matches, secret_hash
 from services.identity.errors import (
+    BrowserSessionEndedError,
     RefreshRefusedError,
     TooManyAttemptsError,
     WrongCredentialsError,
@@ -36,6 +37,33 @@ async def sign_in(
     Raises `WrongCredentialsError` alike for every failure, `TooManyAttemptsError` after ten in a row.
     The caller counts a failure with `note_failure`, in a transaction that this error does not undo.
     """
+    opened = await _open(session, email=email, address_hmac=address_hmac, password=password)
+    return opened, await _issue_refresh(session, opened)
+
+
+async def sign_in_browser(
+    session: AsyncSession, *, email: str, address_hmac: str, password: str
+) -> tuple[Session, str]:
+    """Open a session for the site; returns it with the secret of its cookie. Raises as `sign_in`."""
+    opened = await _open(session, email=email, address_hmac=address_hmac, password=password)
+    secret = new_secret()
+    opened.browser_hash = secret_hash(secret)
+    return opened, secret
+
+
+async def of_browser(session: AsyncSession, *, secret: str) -> Session:
+    """The session of a cookie's secret, which is used now; raises `BrowserSessionEndedError`."""
+    now = clock.now()
+    opened = await session.scalar(
+        select(Session).where(col(Session.browser_hash) == secret_hash(secret)).with_for_update()
+    )
+    if opened is None or opened.is_over(now):
+        raise BrowserSessionEndedError("Connectez-vous à nouveau.")
+    opened.use(now)
+    return opened
+
+
+async def _open(session: AsyncSession, *, email: str, address_hmac: str, password: str) -> Session:
     now = clock.now()
     failed = await queries.login_failures(session, address_hmac=address_hmac)
     if failed is not None and failed.failures >= MAX_FAILURES:
@@ -54,7 +82,7 @@ async def sign_in(
     opened = Session(account_id=account.id, opened_at=now, last_used_at=now)
     session.add(opened)
     await session.flush()
-    return opened, await _issue_refresh(session, opened)
+    return opened
 
 
 async def note_failure(session: AsyncSession, *, email: str, address_hmac: str) -> None:
