@@ -60,6 +60,12 @@ async def test_an_agent_appoints_animators_of_their_own_chamber_only(town: Town)
     assert problem(refused) == (403, "forbidden")
     shown = (await agent.get(f"/communities/{community.slug}/animators")).json()
     assert [one["id"] for one in shown] == [str(person.id)]
+    for who, animator in (agent, False), (person, True):
+        managed = (await who.get("/me/managed-communities")).json()
+        assert [(one["slug"], one["animator"], one["waiting"]) for one in managed] == [
+            (community.slug, animator, 0)
+        ]
+    assert (await town.somebody().get("/me/managed-communities")).json() == []
     gone = await agent.delete(f"/communities/{community.slug}/animators/{person.id}")
     assert gone.status_code == 204
     await town.stand.hear(AnimatorDismissed, community_id=community.id, person_id=person.id)

@@ -21,6 +21,7 @@ from services.directory.schemas.communities import (
     CommunityForm,
     CommunityPage,
     CommunityView,
+    ManagedCommunity,
 )
 from services.directory.schemas.people import PersonName
 
@@ -48,6 +49,12 @@ async def communities(
 async def community(community: CommunityKey, session: SessionDep) -> CommunityView:
     """One community, for anybody."""
     return await queries.community(session, key=community)
+
+
+@router.get("/me/managed-communities")
+async def managed_communities(session: SessionDep, viewer: CurrentViewer) -> list[ManagedCommunity]:
+    """The communities whose requests the caller answers."""
+    return await queries.managed(session, viewer=viewer)
 
 
 @router.post("/communities", status_code=HTTPStatus.CREATED, dependencies=_OPERATORS)

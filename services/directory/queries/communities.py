@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -24,6 +24,7 @@ from services.directory.schemas.communities import (
     CommunityPage,
     CommunityView,
     CompanyRef,
+    ManagedCommunity,
     MembershipPage,
     OwnMembership,
     QueuedMembership,
@@ -70,6 +71,35 @@ async def communities(session: AsyncSession, *, limit: int, after: str | None) -
         (await session.execute(wanted)).all(), limit, lambda row: encode(row[0].name, row[0].id)
     )
     return CommunityPage(items=[_view(*row) for row in rows], next=following)
+
+
+async def managed(session: AsyncSession, *, viewer: Viewer) -> list[ManagedCommunity]:
+    """The communities that the viewer runs or looks after, in the order of their names."""
+    waiting = (
+        select(func.count())
+        .select_from(Membership)
+        .where(
+            col(Membership.community_id) == col(Community.id),
+            col(Membership.state) == MembershipState.PENDING,
+        )
+        .correlate(Community)
+        .scalar_subquery()
+    )
+    rows = await session.execute(
+        select(Community, waiting)
+        .where(or_(col(Community.id).in_(viewer.animates), col(Community.cci).in_(viewer.ccis)))
+        .order_by(col(Community.name), col(Community.id))
+    )
+    return [
+        ManagedCommunity(
+            id=community.id,
+            slug=community.slug,
+            name=community.name,
+            animator=community.id in viewer.animates,
+            waiting=count,
+        )
+        for community, count in rows
+    ]
 
 
 async def community(session: AsyncSession, *, key: str) -> CommunityView:

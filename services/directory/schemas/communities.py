@@ -58,6 +58,18 @@ class CommunityView(Output):
     """How many companies are active members."""
 
 
+class ManagedCommunity(Output):
+    """A community whose requests the caller answers, as its animator or for its chamber."""
+
+    id: UUID
+    slug: Slug
+    name: str
+    animator: bool
+    """Appointed; otherwise as an agent of the chamber."""
+    waiting: int
+    """How many requests to join wait for an answer."""
+
+
 class CommunityPage(Output):
     """One page of communities."""
 
