@@ -37,6 +37,8 @@ def list_participants(stack: Stack = LOCAL_STACK, as_json: AsJson = False) -> No
         owes = str(one["open_steps"])
         if one["open_steps"] and not one["active"]:
             owes += " (for the DPO to waive)"
+        if one["missed"]:
+            owes += f", and {one['missed']} of those that it missed"
         table.add_row(
             one["name"],
             one["kind"],

@@ -17,7 +17,7 @@ from contracts.privacy import (
     PartnerAcknowledged,
     Reason,
 )
-from services.privacy.actions import answers, broadcasts, consents, retention
+from services.privacy.actions import answers, broadcasts, consents, missed, retention
 from services.privacy.models import Means
 
 
@@ -97,6 +97,7 @@ async def on_partner_acknowledged(
 ) -> None:
     """A partner system gives its word."""
     await answers.acknowledge_as_partner(session, event, sender=delivery.sender)
+    await missed.answer(session, event, sender=delivery.sender)
 
 
 HANDLERS: dict[type[Event], Handler[Any]] = {

@@ -313,6 +313,8 @@ def of_privacy(place: Participant, troupe: Troupe, members: Members) -> Stage:
         "privacy.after_prepare": START,
         "privacy.after_chase": START,
         "privacy.after_addresses_destroyed": START,
+        "privacy.after_missed_noted": START,
+        "privacy.after_missed_told": START,
         "privacy.after_escalate": START,
         "privacy.after_compose": START,
         "privacy.after_proofs_pruned": START,

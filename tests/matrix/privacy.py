@@ -240,6 +240,7 @@ PrivacyWorld.recipes = {
     f"GET {API}/notices/{{version}}/to-ask": _version,
     f"POST {API}/participants": _new_partner,
     f"POST {API}/participants/{{name}}/credentials": _a_partner,
+    f"GET {API}/participants/{{name}}/missed": _a_partner,
     f"DELETE {API}/participants/{{name}}": _a_partner,
     f"GET {API}/retention/plan": _plan,
     f"GET {API}/retention/runs/{{run_id}}": _run,

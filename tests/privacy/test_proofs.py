@@ -169,7 +169,7 @@ async def kept_until(privacy: Stand, erasure_id: UUID) -> datetime:
 
 async def traces(privacy: Stand, erasure_id: UUID) -> dict[str, Any]:
     """The tables that still name this erasure, ledger entries included."""
-    tables = ("erasure", "erasure_alias", "step", "last_message", "escalation", "waiver")
+    tables = ("erasure", "erasure_alias", "step", "last_message", "escalation", "waiver", "missed")
     found = {
         table: len(await privacy.rows(f"SELECT 1 FROM {table} WHERE erasure_id = $1", erasure_id))
         for table in (*tables,)
@@ -198,6 +198,13 @@ async def test_proofs_stay_until_the_date_that_the_certificate_tells_and_the_cha
         )
         await completed(privacy, old)
         await privacy.rows("UPDATE participant SET active = false WHERE name = $1", partner.name)
+        await privacy.rows(
+            "INSERT INTO missed (erasure_id, participant, position, times, tell_at)"
+            " VALUES ($1, $2, $3, 0, now())",
+            old,
+            partner.name,
+            command.position,
+        )
     until = await kept_until(privacy, old)
     with troupe.silent("directory") as directory:
         still_open = await ask(privacy)
@@ -205,7 +212,9 @@ async def test_proofs_stay_until_the_date_that_the_certificate_tells_and_the_cha
         try:
             clock.shift(until - clock.now() - timedelta(minutes=1))
             await prune(privacy.runtime)
-            assert set(await traces(privacy, old)) >= {"erasure", "step", "waiver", "broadcast"}
+            assert set(await traces(privacy, old)) >= {
+                *("erasure", "step", "waiver", "missed", "broadcast")
+            }
             assert (await state(privacy, alias))["state"] == "completed"
             clock.shift(timedelta(0))
             clock.shift(until - clock.now() + timedelta(minutes=1))

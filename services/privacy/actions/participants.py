@@ -13,6 +13,7 @@ from sqlmodel import col
 from chassis import clock
 from chassis.errors import NotFoundError
 from contracts.registry import LISTENERS
+from services.privacy.actions import missed
 from services.privacy.errors import (
     ParticipantExistsError,
     ParticipantLeftError,
@@ -67,7 +68,7 @@ async def admit_partner(
     """Register a partner system; from the next broadcast on it is told, and must answer.
 
     One that was removed may come back under its name, for the same contact only: its old answers and
-    open steps stay attributed to whom they belong. Raises `ParticipantExistsError`. The caller makes
+    open steps stay attributed to whom they belong, and it is told what it missed (`actions.missed`). Raises `ParticipantExistsError`. The caller makes
     its user and queue before this commits.
     """
     statement = insert(Participant).values(
@@ -95,6 +96,7 @@ async def admit_partner(
             "Choisissez un autre nom. Un système qui a été retiré ne reprend le sien qu'avec le même "
             "contact."
         )
+    await missed.begin_again(session, participant=name)
     return _admission(name, broker_prefix)
 
 

@@ -19,7 +19,7 @@ from services.privacy.models import PROOF, Erasure, Escalation, EscalationMail
 _IDS = bindparam("ids", type_=ARRAY(Uuid))
 _CHILDREN = [
     text(f"DELETE FROM {table} WHERE erasure_id = ANY(:ids)").bindparams(_IDS)  # noqa: S608 - constants
-    for table in ("last_message", "escalation", "waiver", "step", "erasure_alias")
+    for table in ("last_message", "escalation", "waiver", "step", "missed", "erasure_alias")
 ]
 _ERASURES = text("DELETE FROM erasure WHERE erasure_id = ANY(:ids) RETURNING position").bindparams(
     _IDS

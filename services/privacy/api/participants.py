@@ -7,11 +7,12 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import httpx2
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Path as PathParameter
 
 from chassis import audit, topology
 from chassis.auth import Principal, Role, require_role
+from chassis.pagination import DEFAULT_LIMIT, After, Limit, cut, decode, encode, link
 from chassis.session import SessionDep, runtime_of
 from chassis.topology import TopologyError
 from contracts.base import Kind
@@ -19,7 +20,9 @@ from contracts.privacy import PartnerAcknowledged
 from contracts.registry import PARTNERS_HEAR
 from services.privacy.actions import participants as actions
 from services.privacy.errors import BrokerRefusedError
+from services.privacy.queries import missed as missed_queries
 from services.privacy.queries import participants as queries
+from services.privacy.schemas.missed import MissedPage
 from services.privacy.schemas.participants import (
     NewParticipant,
     ParticipantCredentials,
@@ -48,7 +51,7 @@ async def admit(
 ) -> ParticipantCredentials:
     """Register a partner system and make its place on the broker (operators).
 
-    One that was removed comes back in the same way, with the same contact.
+    One that was removed comes back in the same way, with the same contact, and is told what it missed.
     """
     admission = await actions.admit_partner(
         session,
@@ -73,6 +76,29 @@ async def rotate(
     return await _settled(request, admission)
 
 
+@router.get(
+    "/participants/{name}/missed",
+    dependencies=[Depends(require_role(Role.OPERATOR, Role.DPO))],
+)
+async def missed(
+    name: Name,
+    request: Request,
+    response: Response,
+    session: SessionDep,
+    *,
+    after: After = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> MissedPage:
+    """Broadcasts while it was away, the newest first, and its answers since (operators, DPO)."""
+    cursor = decode(after, _position)
+    rows = await missed_queries.missed_positions(
+        session, participant=name, before=cursor[0] if cursor else None, limit=limit + 1
+    )
+    page, following = cut(rows, limit, lambda row: encode(row.position))
+    link(request, response, following)
+    return MissedPage(items=list(page), next=following)
+
+
 @router.delete("/participants/{name}")
 async def remove(
     name: Name, request: Request, session: SessionDep, user: Operator
@@ -94,6 +120,13 @@ async def remove(
             prefix=runtime_of(request).settings.broker_prefix,
         )
     return left
+
+
+def _position(value: object) -> int:
+    position = int(str(value))
+    if position not in range(2**63):
+        raise ValueError(value)
+    return position
 
 
 async def _note(session: SessionDep, user: Principal, action: str, name: str, **about: int) -> None:

@@ -21,6 +21,7 @@ from services.privacy.models.exports import (
     Export,
     ExportState,
 )
+from services.privacy.models.missed import Missed
 from services.privacy.models.notices import Consent, Means, Notice
 from services.privacy.models.participants import Manifest, Participant
 from services.privacy.models.retention import MembershipsHeard, Retention, RetentionRun
@@ -53,6 +54,7 @@ __all__ = [
     "Manifest",
     "Means",
     "MembershipsHeard",
+    "Missed",
     "Notice",
     "Participant",
     "Refusal",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import BigInteger, CheckConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -32,6 +32,13 @@ class Participant(Base, table=True):
     active: bool = Field(default=True, sa_column_kwargs=not_personal("takes part in what comes"))
     registered_at: datetime = Field(
         sa_type=Instant, sa_column_kwargs=not_personal("when the system was registered")
+    )
+    looked_through: int | None = Field(
+        default=None,
+        sa_type=BigInteger,
+        sa_column_kwargs=not_personal(
+            "place in the ledger up to which it was asked, or is told what it missed"
+        ),
     )
 
     __table_args__ = (

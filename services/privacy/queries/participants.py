@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from services.privacy.models import Manifest, Participant, Step
+from services.privacy.models import Manifest, Missed, Participant, Step
 from services.privacy.schemas.participants import ParticipantKind, ParticipantView
 
 
@@ -29,7 +29,12 @@ async def participants(
         .where(col(Step.participant) == col(Participant.name), col(Step.outcome).is_(None))
         .scalar_subquery()
     )
-    statement = select(Participant, owes).order_by(
+    missed = (
+        select(func.count())
+        .where(col(Missed.participant) == col(Participant.name), col(Missed.outcome).is_(None))
+        .scalar_subquery()
+    )
+    statement = select(Participant, owes, missed).order_by(
         col(Participant.kind).desc(), col(Participant.name)
     )
     if name is not None:
@@ -43,8 +48,9 @@ async def participants(
             deadline_days=found.deadline_days,
             registered_at=found.registered_at,
             open_steps=open_steps,
+            missed=unanswered,
         )
-        for found, open_steps in await session.execute(statement)
+        for found, open_steps, unanswered in await session.execute(statement)
     ]
 
 

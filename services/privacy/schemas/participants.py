@@ -53,6 +53,8 @@ class ParticipantView(Output):
     registered_at: AwareDatetime
     open_steps: int
     """Erasures that it has not answered; those of a removed partner are for the DPO to waive."""
+    missed: int
+    """Erasures broadcast while it was away of which it has said nothing since; they hold up nobody."""
 
 
 class _Hold(BaseModel):
