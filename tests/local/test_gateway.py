@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from deploy.local.supervisor import Child, Supervisor
 @dataclass
 class Entrance:
     browser: httpx2.AsyncClient
+    site: str
+    """The door of the site."""
 
     async def answer(self, path: str) -> str:
         """Who answered, and for which path."""
@@ -26,7 +29,10 @@ class Entrance:
 
 async def echo(name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     request = (await reader.readuntil(b"\r\n\r\n")).decode()
+    chain = re.search(r"(?im)^x-forwarded-for: (.*?)\r?$", request)
     body = f"{name} {request.split()[1]}".encode()
+    if "forwarded" in request.split()[1]:
+        body = chain[1].encode() if chain else b"nobody"
     writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nServer: secret/1.0\r\n")
     writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
     await writer.drain()
@@ -36,8 +42,8 @@ async def echo(name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWr
 @pytest.fixture(scope="module")
 async def entrance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Entrance]:
     folder = tmp_path_factory.mktemp("gate way")
-    names = ("identity", "privacy", "landing")
-    ports = dict(zip((*names, "gateway"), processes.free_ports(4), strict=True))
+    names = ("identity", "privacy", "web")
+    ports = dict(zip((*names, "gateway", "site"), processes.free_ports(5), strict=True))
     backends = [
         await asyncio.start_server(
             lambda reader, writer, name=name: echo(name, reader, writer), "127.0.0.1", ports[name]
@@ -47,8 +53,9 @@ async def entrance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[En
     configuration = gateway.write_configuration(
         folder,
         port=ports["gateway"],
+        site_port=ports["site"],
         services={name: f"http://127.0.0.1:{ports[name]}" for name in ("identity", "privacy")},
-        landing=f"http://127.0.0.1:{ports['landing']}",
+        web=f"http://127.0.0.1:{ports['web']}",
     )
     traefik = Child(
         name="gateway",
@@ -62,7 +69,7 @@ async def entrance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[En
     try:
         async with httpx2.AsyncClient(base_url=base) as browser:
             await until_it_answers(browser)
-            yield Entrance(browser)
+            yield Entrance(browser, site=f"http://127.0.0.1:{ports['site']}")
     finally:
         supervisor.stop()
         for backend in backends:
@@ -81,8 +88,11 @@ async def until_it_answers(browser: httpx2.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("path", "who"),
     [
-        ("/", "landing"),
-        ("/static/site.css", "landing"),
+        ("/", "web"),
+        ("/static/style.css", "web"),
+        ("/api/identity", "web"),
+        ("/api/identityx/me", "web"),
+        ("//metrics", "web"),  # which has no such page
         ("/api/identity/me", "identity"),
         ("/api/privacy/erasures/1?x=2", "privacy"),
         ("/.well-known/jwks.json", "identity"),
@@ -100,15 +110,24 @@ async def test_each_path_goes_to_its_owner_unchanged(
         "/health/ready",
         "/metrics",
         "/internal/addresses",
-        "/api/identity",
-        "/api/identityx/me",
         "/api/identity/../../metrics",
         "/api/identity/%2e%2e/%2e%2e/internal/addresses",
-        "//metrics",
     ],
 )
 async def test_what_is_inside_stays_inside(entrance: Entrance, path: str) -> None:
-    assert (await entrance.answer(path)).startswith("landing ")
+    answer = await entrance.browser.get(path)
+    assert (answer.status_code, answer.text) == (404, "404 page not found\n")
+
+
+async def test_the_site_alone_is_believed_about_addresses(entrance: Entrance) -> None:
+    told = {"X-Forwarded-For": "198.51.100.7"}
+    asked = await entrance.browser.get("/api/privacy/forwarded", headers=told)
+    assert asked.text == "127.0.0.1"
+    async with httpx2.AsyncClient(base_url=entrance.site) as site:
+        assert (await site.get("/api/privacy/forwarded", headers=told)).text == "198.51.100.7"
+        # No page of its own, and nothing that is inside.
+        for path in ("/", "/internal/addresses", "/health/ready"):
+            assert (await site.get(path)).status_code == 404
 
 
 async def test_a_body_that_is_too_large_never_reaches_a_service(entrance: Entrance) -> None:

@@ -1,0 +1,65 @@
+"""Entry point of the site: `uvicorn --factory web.main:create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+from fastapi import Depends, FastAPI, Request
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import PlainTextResponse
+
+from chassis import log
+from web import errors, forms, navigation, static
+from web.edge import Edge
+from web.headers import security_headers
+from web.pages import account_access, dashboard, home, joining
+from web.runtime import open_runtime, runtime_of
+from web.sessions import optional_person
+from web.settings import Settings
+
+ROUTERS = (home.router, account_access.router, joining.router, dashboard.router)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application, configured by the environment unless told otherwise."""
+    told = settings or Settings.load()
+    log.configure(service="web", json=told.log_format == "json")
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_runtime(told) as runtime:
+            app.state.runtime = runtime
+            yield
+
+    app = FastAPI(title="CCI Business", openapi_url=None, lifespan=lifespan)
+    app.include_router(static.router)
+    _health(app)
+    for router in ROUTERS:
+        # In this order: who sends, then who is there. No page can forget to ask.
+        app.include_router(router, dependencies=[Depends(forms.protect), Depends(optional_person)])
+    app.state.pages = navigation.pages_of(app)
+    errors.add_handlers(app)
+    app.add_middleware(GZipMiddleware, minimum_size=500)
+    app.add_middleware(
+        Edge,
+        headers=security_headers(https=told.public_url.startswith("https:")),
+        unexpected=errors.unexpected,
+    )
+    return app
+
+
+def _health(app: FastAPI) -> None:
+    """On the site's own port; the gateway does not pass them on."""
+
+    @app.get("/health/live", include_in_schema=False)
+    async def live() -> PlainTextResponse:
+        return PlainTextResponse("alive\n")
+
+    @app.get("/health/ready", include_in_schema=False)
+    async def ready(request: Request) -> PlainTextResponse:
+        """The gateway answers, whatever it says: a page can tell that one service is away."""
+        try:
+            await runtime_of(request).http.get("/")
+        except httpx2.HTTPError as error:
+            return PlainTextResponse(f"gateway: {type(error).__name__}\n", status_code=503)
+        return PlainTextResponse("ready\n")

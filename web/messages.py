@@ -1,0 +1,10 @@
+"""What a page says after something was done, by the word in its address (`?fait=`)."""
+
+DONE = {
+    "deconnexion": "Vous êtes déconnecté.",
+    "confirmation": "Votre adresse est confirmée. Vous pouvez vous connecter.",
+    "mot-de-passe": (
+        "Votre nouveau mot de passe est enregistré, et toutes vos sessions sont fermées. "
+        "Connectez-vous avec le nouveau."
+    ),
+}

@@ -1,0 +1,86 @@
+"""The page of who is signed in: what waits for them, in blocks that stand for themselves."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from web.gateway import ApiError
+from web.rendering import page
+from web.sessions import CurrentPerson, Person
+
+router = APIRouter()
+
+
+class Block(NamedTuple):
+    """`load` gives the values of `dashboard/<name>.html`, or None when there is nothing to show."""
+
+    name: str
+    title: str
+    load: Callable[[Person], Awaitable[dict[str, Any] | None]]
+
+
+async def _steps(person: Person) -> dict[str, Any] | None:
+    """What is left of joining: a profile, a company, a community."""
+    profile, companies, memberships = await asyncio.gather(
+        own_profile(person),
+        person.api.get("directory/me/companies"),
+        person.api.get("directory/me/memberships"),
+    )
+    if not profile and person.kinds - {"member"}:
+        return None  # somebody who works here
+    steps = {"profile": bool(profile), "company": bool(companies), "community": bool(memberships)}
+    return None if all(steps.values()) else {"steps": steps}
+
+
+async def _requests(person: Person) -> dict[str, Any] | None:
+    if not person.manages:
+        return None
+    return {"communities": await person.api.get("directory/me/managed-communities")}
+
+
+async def _kept_until(person: Person) -> dict[str, Any] | None:
+    kept = await person.api.get("privacy/me/retention")
+    return kept if kept["kept_until"] else None
+
+
+BLOCKS: tuple[Block, ...] = (
+    Block("steps", "Pour commencer", _steps),
+    Block("requests", "Demandes d'adhésion", _requests),
+    Block("retention", "Conservation de votre compte", _kept_until),
+)
+"""In the order of the page."""
+
+
+async def own_profile(person: Person) -> dict[str, Any] | None:
+    """What the person said about themself, if anything."""
+    try:
+        found: dict[str, Any] = await person.api.get("directory/me/profile")
+    except ApiError as refused:
+        if refused.status == 404:
+            return None
+        raise
+    return found
+
+
+@router.get("/tableau-de-bord")
+async def dashboard(request: Request, person: CurrentPerson) -> Response:
+    """A block whose service is away says so; the others are there."""
+    loaded = await asyncio.gather(*(_loaded(block, person) for block in BLOCKS))
+    blocks = [
+        {"block": block, "values": values}
+        for block, values in zip(BLOCKS, loaded, strict=True)
+        if values is not None
+    ]
+    return page(request, "dashboard.html", blocks=blocks)
+
+
+async def _loaded(block: Block, person: Person) -> dict[str, Any] | None:
+    try:
+        return await block.load(person)
+    except ApiError as refused:
+        if refused.status < 500:
+            raise
+        return {"away": True}
