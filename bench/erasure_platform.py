@@ -101,20 +101,27 @@ class Platform:
 
 @asynccontextmanager
 async def platform(
-    *, servers: SimpleNamespace, folder: Path, apart: bool, partner: bool = True
+    *,
+    servers: SimpleNamespace,
+    folder: Path,
+    apart: bool,
+    partner: bool = True,
+    site: bool = False,
 ) -> AsyncIterator[Platform]:
-    """Start everything and stop it. `apart`: API and worker of a service as separate processes."""
+    """Start everything and stop it. `apart`: API and worker of a service as separate processes;
+    `site`: with the site, and the gateway that it needs.
+    """
     name = f"b{secrets.token_hex(4)}"
     layout = Layout(folder / name)
     layout.make()
     passwords = make_secrets(layout)
-    mail, smtp, *free = free_ports(2 + len(SERVICES))
+    mail, smtp, public, web, door, *free = free_ports(5 + len(SERVICES))
     ports = Ports(
-        gateway=free[SERVICES.index("identity")],
+        gateway=public if site else free[SERVICES.index("identity")],
         mail=mail,
         smtp=smtp,
-        web=0,
-        site=0,
+        web=web,
+        site=door,
         services=dict(zip(SERVICES, free, strict=True)),
     )
     urls = {
@@ -150,6 +157,9 @@ async def platform(
                 },
             )
         )
+        if site:
+            supervisor.start([children.web_child(layout=layout, ports=ports)])
+            supervisor.start([children.gateway_child(layout=layout, ports=ports)])
         await asyncio.to_thread(supervisor.wait_ready)
         started = Platform(
             layout=layout,

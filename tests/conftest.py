@@ -83,6 +83,7 @@ def _forget_old_runs(root: Path) -> None:
 
 _LONG = (
     "journeys",
+    "web",
     "privacy",
     "restore",
     "faults",

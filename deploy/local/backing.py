@@ -229,12 +229,20 @@ def _install_missing(*, postgres: bool, rabbitmq: bool, say: Say) -> None:
         raise NoServer(FOUR_WAYS.format(name=plural))
     say(f"installing {plural} with apt-get (a minute or two)")
     with _no_system_service():
-        problem = _apt_get("install", *missing)
-        if problem:
-            _apt_get("update")
-            problem = _apt_get("install", *missing)
+        problem = apt_install(*missing)
     if problem or (packages["postgresql"] and binaries.postgres_bin() is None):
         raise NoServer(f"{problem}\n{FOUR_WAYS.format(name=plural)}".lstrip())
+
+
+def apt_install(*packages: str) -> str:
+    """Install Debian packages; returns why that was not possible, or nothing."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return "that takes root on Debian or Ubuntu"
+    problem = _apt_get("install", *packages)
+    if problem:
+        _apt_get("update")
+        problem = _apt_get("install", *packages)
+    return problem
 
 
 def _apt_get(command: str, *packages: str) -> str:

@@ -92,7 +92,6 @@ async def until_it_answers(browser: httpx2.AsyncClient) -> None:
         ("/static/style.css", "web"),
         ("/api/identity", "web"),
         ("/api/identityx/me", "web"),
-        ("//metrics", "web"),  # which has no such page
         ("/api/identity/me", "identity"),
         ("/api/privacy/erasures/1?x=2", "privacy"),
         ("/.well-known/jwks.json", "identity"),
