@@ -50,9 +50,10 @@ format: $(READY) ## format the code, and repair what the linter can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-reference: $(READY) ## rebuild reference data (communes, NAF, AsyncAPI) from registry packages; needs npm
+reference: $(READY) ## rebuild reference data (communes, NAF, AsyncAPI, htmx) from registry packages; needs npm
 	@$(BIN)/python services/directory/reference/build.py
 	@$(BIN)/python tests/contracts/specification/build.py
+	@$(BIN)/python -m web.vendor
 
 clean: ## remove the local data and the tools' caches; refuses while the platform runs
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.run --wipe; fi

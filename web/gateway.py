@@ -66,7 +66,7 @@ class Api:
     async def get(self, path: str, **params: Any) -> Any:
         """The JSON of a reading; empty parameters are left out."""
         given = {name: value for name, value in params.items() if value not in (None, "", [])}
-        return (await self.send("GET", path, params=given)).data
+        return (await self.send("GET", path, params=given or None)).data
 
     async def post(self, path: str, json: Any = None, *, key: str = "") -> Answer:
         """`key`: the idempotency key of the form, for what must not be done twice."""

@@ -24,13 +24,13 @@ class Block(NamedTuple):
 
 async def _steps(person: Person) -> dict[str, Any] | None:
     """What is left of joining: a profile, a company, a community."""
+    if person.kinds - {"member"}:
+        return None  # somebody who works here
     profile, companies, memberships = await asyncio.gather(
         own_profile(person),
         person.api.get("directory/me/companies"),
         person.api.get("directory/me/memberships"),
     )
-    if not profile and person.kinds - {"member"}:
-        return None  # somebody who works here
     steps = {"profile": bool(profile), "company": bool(companies), "community": bool(memberships)}
     return None if all(steps.values()) else {"steps": steps}
 
