@@ -5,6 +5,7 @@ to keep a row that still names the person, so a forgotten table or a discarded D
 transaction instead of passing for success.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -238,8 +239,8 @@ async def _empty(session: AsyncSession, people: Sequence[UUID], eraser: Eraser) 
     for name in sorted({e.declared.rule for e in eraser.catalogue.subjects if e.declared.rule}):
         await eraser.rules[name](session, people, tallies)
     files: list[str] = []
-    for entry in eraser.catalogue.subjects:
-        await _fall(session, entry, people=people, tallies=tallies, files=files, now=now)
+    for wave in _waves(eraser.catalogue):
+        await _fall(session, wave, people=people, tallies=tallies, files=files, now=now)
     crash.point("erasure.after_rows")
     await eraser.storage.delete(*files)
     # Looked at afterwards, like the tombstones: a storage may say yes and do nothing.
@@ -253,20 +254,35 @@ def _any(people: Sequence[UUID]) -> Any:
     return any_(literal(list(people), ARRAY(Uuid)))
 
 
+def _waves(catalogue: Catalogue) -> list[list[SubjectColumn]]:
+    """What can fall in one statement: a table that names two people comes again in the next.
+
+    PostgreSQL changes a row once per statement, and what is kept is counted after what has gone.
+    """
+    waves: list[list[SubjectColumn]] = []
+    seen: Counter[str] = Counter()
+    for entry in catalogue.subjects:
+        if entry.declared.fate in _ROWS:
+            if seen[entry.table.name] == len(waves):
+                waves.append([])
+            waves[seen[entry.table.name]].append(entry)
+            seen[entry.table.name] += 1
+    return waves
+
+
 async def _fall(
     session: AsyncSession,
-    entry: SubjectColumn,
+    wave: Sequence[SubjectColumn],
     *,
     people: Sequence[UUID],
     tallies: Tallies,
     files: list[str],
     now: datetime,
 ) -> None:
-    statement = _STATEMENTS[entry.declared.fate]
-    if statement is None:
-        return
-    found = await session.execute(_prepared(statement(entry)), {"ids": list(people)})
-    for person, rows, keys in found:
+    """One statement for these columns, however many people and tables there are."""
+    found = await session.execute(_prepared(_together(wave)), {"ids": list(people)})
+    for place, person, rows, keys in found:
+        entry = wave[place]
         tally = tallies[person][entry.table.name]
         files.extend(key for key in keys if key)
         match entry.declared.fate:
@@ -286,8 +302,24 @@ def _prepared(statement: str) -> TextClause:
     return text(statement).bindparams(_IDS)
 
 
+def _together(wave: Sequence[SubjectColumn]) -> str:
+    """By column and person: how many rows, and the keys of the files that fall with them."""
+    rows = ", ".join(
+        _ROWS[entry.declared.fate](entry, f"rows_{place}") for place, entry in enumerate(wave)
+    )
+    counted = " UNION ALL ".join(
+        f"SELECT {place}, person, count(*), ARRAY[]::text[]"
+        + "".join(f" || array_remove(array_agg({key}::text), NULL)" for key in _files(entry))
+        + f" FROM rows_{place} GROUP BY person"
+        for place, entry in enumerate(wave)
+    )
+    return f"WITH {rows} {counted}"
+
+
 def _files(entry: SubjectColumn) -> list[str]:
     """The columns with keys of files that fall with the rows."""
+    if entry.declared.fate is Fate.KEEP:
+        return []
     return [
         _quote(column.name)
         for column in entry.personal
@@ -295,50 +327,35 @@ def _files(entry: SubjectColumn) -> list[str]:
     ]
 
 
-def _delete(entry: SubjectColumn) -> str:
+def _deleted(entry: SubjectColumn, name: str) -> str:
     table, column = _quote(entry.table.name), _quote(entry.column.name)
-    return (
-        f"WITH gone AS (DELETE FROM {table} WHERE {column} = ANY(:ids)"
-        f" RETURNING {', '.join((f'{column} AS person', *_files(entry)))})"
-        f" {_counted(entry)}"
-    )
+    returned = ", ".join((f"{column} AS person", *_files(entry)))
+    return f"{name} AS (DELETE FROM {table} WHERE {column} = ANY(:ids) RETURNING {returned})"
 
 
-def _detach(entry: SubjectColumn) -> str:
+def _detached(entry: SubjectColumn, name: str) -> str:
     table, column = _quote(entry.table.name), _quote(entry.column.name)
     keys = [_quote(key.name) for key in entry.table.primary_key.columns]
     nulls = ", ".join(f"{_quote(c.name)} = NULL" for c in (entry.column, *entry.personal))
-    same = " AND ".join(f"t.{key} = gone.{key}" for key in keys)
+    same = " AND ".join(f"t.{key} = {name}.{key}" for key in keys)
     return (
-        f"WITH gone AS (SELECT {', '.join(dict.fromkeys((*keys, f'{column} AS person', *_files(entry))))}"
+        f"{name} AS (SELECT {', '.join(dict.fromkeys((*keys, f'{column} AS person', *_files(entry))))}"
         f" FROM {table} WHERE {column} = ANY(:ids) FOR UPDATE),"
-        f" done AS (UPDATE {table} t SET {nulls} FROM gone WHERE {same})"
-        f" {_counted(entry)}"
+        f" done_{name} AS (UPDATE {table} t SET {nulls} FROM {name} WHERE {same})"
     )
 
 
-def _keep(entry: SubjectColumn) -> str:
+def _kept(entry: SubjectColumn, name: str) -> str:
     table, column = _quote(entry.table.name), _quote(entry.column.name)
-    return (
-        f"SELECT {column}, count(*), ARRAY[]::text[] FROM {table}"
-        f" WHERE {column} = ANY(:ids) GROUP BY {column}"
-    )
+    return f"{name} AS (SELECT {column} AS person FROM {table} WHERE {column} = ANY(:ids))"
 
 
-def _counted(entry: SubjectColumn) -> str:
-    """By person: how many rows, and the keys of their files, in one pass over what is gone."""
-    files = "".join(
-        f" || array_remove(array_agg({column}::text), NULL)" for column in _files(entry)
-    )
-    return f"SELECT person, count(*), ARRAY[]::text[]{files} FROM gone GROUP BY person"
-
-
-_STATEMENTS: Mapping[Fate, Callable[[SubjectColumn], str] | None] = {
-    Fate.DELETE: _delete,
-    Fate.DETACH: _detach,
-    Fate.KEEP: _keep,
-    Fate.SHARED: None,
+_ROWS: Mapping[Fate, Callable[[SubjectColumn, str], str]] = {
+    Fate.DELETE: _deleted,
+    Fate.DETACH: _detached,
+    Fate.KEEP: _kept,
 }
+"""The rows of one column, under a name; what is shared was decided before, by its own rule."""
 
 
 def _quote(name: str) -> str:

@@ -7,6 +7,8 @@ plain data, and whoever verifies rebuilds the payload from it.
 import hashlib
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,16 @@ def import_key(pem: bytes | str | dict[str, Any]) -> ECKey:
     key = ECKey.import_key(pem)
     key.ensure_kid()
     return key
+
+
+def public_key(jwk: Mapping[str, Any]) -> ECKey:
+    """The key of this JWK; parsed once."""
+    return _parsed(canonical(jwk))
+
+
+@lru_cache(maxsize=64)
+def _parsed(jwk: bytes) -> ECKey:
+    return import_key(json.loads(jwk))
 
 
 def sign(data: Any, key: ECKey) -> str:

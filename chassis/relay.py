@@ -171,7 +171,7 @@ class _Relay:
                 backoff.reset()
             if self._publisher.broken or self._distrusted():
                 return
-            if done:
+            if done and self._saturated:
                 continue
             pause = CONTENDED_S if contended else POLL_S
             await wait_any(self._bell, self._stop, within=jittered(pause))

@@ -101,46 +101,47 @@ def _nothing() -> Iterator[None]:
 
 
 def _statement_left_out(mutant: Mutant) -> AbstractContextManager[None]:
-    fall = erasure._fall
+    waves = erasure._waves
 
-    async def skipping(session: AsyncSession, entry: SubjectColumn, **more: Any) -> None:
-        if not _is(entry, mutant):
-            await fall(session, entry, **more)
+    def without(catalogue: Catalogue) -> list[list[SubjectColumn]]:
+        left = [[e for e in wave if not _is(e, mutant)] for wave in waves(catalogue)]
+        return [wave for wave in left if wave]
 
-    return changed(erasure, "_fall", skipping)
+    return changed(erasure, "_waves", without)
 
 
 def _not_counted(mutant: Mutant) -> AbstractContextManager[None]:
     fall = erasure._fall
 
     async def silent(
-        session: AsyncSession, entry: SubjectColumn, *, tallies: Tallies, **more: Any
+        session: AsyncSession, wave: Sequence[SubjectColumn], *, tallies: Tallies, **more: Any
     ) -> None:
+        named = [entry.table.name for entry in wave if _is(entry, mutant)]
         told = {
-            person: replace(of[entry.table.name], kept=list(of[entry.table.name].kept))
+            (person, table): replace(of[table], kept=list(of[table].kept))
             for person, of in tallies.items()
+            for table in named
         }
-        await fall(session, entry, tallies=tallies, **more)
-        if _is(entry, mutant):
-            for person, tally in told.items():
-                tallies[person][entry.table.name] = tally
+        await fall(session, wave, tallies=tallies, **more)
+        for (person, table), tally in told.items():
+            tallies[person][table] = tally
 
     return changed(erasure, "_fall", silent)
 
 
 def _column_left_out(mutant: Mutant) -> AbstractContextManager[None]:
-    detach, column = erasure._detach, mutant.target.partition(" ")[2]
+    detached, column = erasure._detached, mutant.target.partition(" ")[2]
 
-    def forgetful(entry: SubjectColumn) -> str:
-        statement = detach(entry)
+    def forgetful(entry: SubjectColumn, name: str) -> str:
+        rows = detached(entry, name)
         if not _is(entry, mutant):
-            return statement
-        head, middle, tail = statement.partition(" SET ")
-        nulls, end, rest = tail.partition(" FROM gone")
+            return rows
+        head, middle, tail = rows.partition(" SET ")
+        nulls, end, rest = tail.partition(f" FROM {name}")
         nulls = ", ".join(one for one in nulls.split(", ") if one != f'"{column}" = NULL')
         return head + middle + nulls + end + rest
 
-    return changed(erasure, "_STATEMENTS", {**erasure._STATEMENTS, Fate.DETACH: forgetful})
+    return changed(erasure, "_ROWS", {**erasure._ROWS, Fate.DETACH: forgetful})
 
 
 def _rule_does_nothing(mutant: Mutant) -> AbstractContextManager[None]:

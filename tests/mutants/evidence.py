@@ -95,6 +95,10 @@ class Court:
         closed = text("SELECT count(*) FROM step WHERE erasure_id = :id AND outcome IS NOT NULL")
         return int(await self.session.scalar(closed, {"id": self.erasure_id}) or 0)
 
+    async def refusals_shown(self) -> int:
+        """How many answers the DPO is told about."""
+        return int(await self.session.scalar(text("SELECT sum(times) FROM refusal")) or 0)
+
     async def verdict(self) -> Caught | None:
         """Whether the certificate is withheld, and why."""
         if await self.certified():

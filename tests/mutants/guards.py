@@ -230,10 +230,12 @@ def _answers(court: "Court") -> Checked:
 def _believed(court: "Court", lie: Any) -> Callable[[], Awaitable[bool]]:
     async def escapes() -> bool:
         async with court.session.begin_nested() as point:
+            before = await court.refusals_shown()
             await lie(court)
             believed = await court.steps_closed()
+            shown = await court.refusals_shown() > before
             await point.rollback()
-        return believed > 0
+        return believed > 0 or not shown
 
     return escapes
 

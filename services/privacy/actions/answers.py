@@ -3,7 +3,7 @@
 A bad answer raises nothing: it is recorded as a refusal, the step stays open and is chased.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,14 +11,25 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 from pydantic import ValidationError
-from sqlalchemy import String, bindparam, delete, func, select, text
+from sqlalchemy import (
+    BigInteger,
+    Exists,
+    ScalarSelect,
+    String,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from chassis import clock
 from chassis.db import wake
-from chassis.evidence import SignatureError, digest, import_key, verify
+from chassis.evidence import SignatureError, digest, public_key, verify
 from chassis.ids import new_id
 from contracts.privacy import (
     ErasureAcknowledged,
@@ -36,6 +47,7 @@ from services.privacy.models import (
     Refusal,
     Step,
 )
+from services.privacy.queries.participants import Declared, declared_tables
 from services.privacy.schemas.participants import DeclaredManifest, ParticipantKind
 
 log = structlog.get_logger()
@@ -69,17 +81,18 @@ async def announce_manifest(
 ) -> None:
     """Keep what a service declares to hold, if it is the service that says so."""
     try:
-        participant = await _signed_by_sender(session, announced.participant, sender, statement)
+        participant = await session.get(Participant, announced.participant)
+        _is_signed_by_sender(participant, sender, statement)
         if digest(announced.manifest) != announced.manifest_hash:
             raise _RefusedError("another-hash")
-        _describes(announced.manifest, participant.name)
+        _describes(announced.manifest, announced.participant)
     except _RefusedError as refused:
         await _refuse(session, refused.cause, sender=sender, position=None)
         return
     await session.execute(
         insert(Manifest)
         .values(
-            participant=participant.name,
+            participant=announced.participant,
             manifest_hash=announced.manifest_hash,
             manifest=announced.manifest,
             announced_at=clock.now(),
@@ -99,16 +112,21 @@ async def acknowledge(
 ) -> None:
     """Close a service's steps, for the people of whom it shows complete, signed evidence."""
     try:
-        participant = await _signed_by_sender(session, answer.participant, sender, statement)
-        await _known_position(session, answer.position, answer.entry_hash)
-        manifest = await session.get(Manifest, (participant.name, answer.manifest_hash))
-        if manifest is None:
+        asked = await session.execute(
+            select(Participant, _known_entry(answer.position), _is_announced(answer.manifest_hash))
+            .where(col(Participant.name) == answer.participant)
+        )  # fmt: skip
+        participant, entry_hash, announced = asked.one_or_none() or (None, None, False)
+        who = _is_signed_by_sender(participant, sender, statement)
+        _is_known_entry(entry_hash, answer.entry_hash)
+        if not announced:
             raise _RefusedError("unknown-manifest")
+        declared = await declared_tables(session, manifest_hash=answer.manifest_hash)
         for evidence in answer.subjects:
-            _complete(evidence, manifest.manifest)
+            _complete(evidence, declared)
         await _close(
             session,
-            participant=participant,
+            participant=who,
             position=answer.position,
             manifest_hash=answer.manifest_hash,
             erasure_ids=[subject.erasure_id for subject in answer.subjects],
@@ -128,7 +146,8 @@ async def acknowledge_as_partner(
         )
         if participant is None or participant.kind != ParticipantKind.PARTNER:
             raise _RefusedError("stranger")
-        await _known_position(session, answer.position, answer.entry_hash)
+        known = await session.scalar(select(_known_entry(answer.position)))
+        _is_known_entry(known, answer.entry_hash)
         if any(subject.outcome is Outcome.WAIVED for subject in answer.subjects):
             raise _RefusedError("outcome-not-its-own")
         await _close(
@@ -143,18 +162,17 @@ async def acknowledge_as_partner(
         await _refuse(session, refused.cause, sender=sender, position=answer.position)
 
 
-async def _signed_by_sender(
-    session: AsyncSession, name: str, sender: str | None, statement: Mapping[str, Any]
+def _is_signed_by_sender(
+    participant: Participant | None, sender: str | None, statement: Mapping[str, Any]
 ) -> Participant:
-    """The service of that name, if the broker says it speaks and its key has signed the statement."""
-    participant = await session.get(Participant, name)
+    """The service, if the broker says that it speaks and its key has signed the statement."""
     if participant is None or participant.public_key is None or not participant.active:
         raise _RefusedError("stranger")
     if participant.broker_user != sender:
         raise _RefusedError("foreign-sender")
     unsigned = {key: value for key, value in statement.items() if key != "signature"}
     try:
-        verify(unsigned, str(statement.get("signature", "")), import_key(participant.public_key))
+        verify(unsigned, str(statement.get("signature", "")), public_key(participant.public_key))
     except SignatureError:
         raise _RefusedError("bad-signature") from None
     return participant
@@ -169,37 +187,46 @@ def _describes(manifest: Mapping[str, Any], service: str) -> None:
         raise _RefusedError("malformed-manifest")
 
 
-async def _known_position(session: AsyncSession, position: int, entry_hash: str) -> None:
-    known = await session.scalar(
-        # Also one that is not sent yet: a service may have it from the ledger copy already.
-        select(col(Broadcast.entry_hash)).where(col(Broadcast.position) == position)
+def _known_entry(position: int) -> ScalarSelect[str]:
+    """The hash of that entry. Also one that is not sent yet: the ledger copy may have told it."""
+    return (
+        select(col(Broadcast.entry_hash))
+        .where(col(Broadcast.position) == position)
+        .scalar_subquery()
     )
-    if known != entry_hash:
+
+
+def _is_known_entry(known: str | None, told: str) -> None:
+    if known != told:
         raise _RefusedError("unknown-position" if known is None else "another-entry")
 
 
-def _complete(evidence: SubjectEvidence, manifest: Mapping[str, Any]) -> None:
+def _is_announced(manifest_hash: str) -> Exists:
+    return exists().where(
+        col(Manifest.participant) == col(Participant.name),
+        col(Manifest.manifest_hash) == manifest_hash,
+    )
+
+
+def _complete(evidence: SubjectEvidence, declared: Mapping[str, Declared]) -> None:
     """Every declared table is accounted for as it was declared, and the outcome is what counts say."""
-    declared = {name for name, table in manifest["tables"].items() if table["subjects"]}
-    if set(evidence.tables) != declared:
+    if evidence.tables.keys() != declared.keys():
         raise _RefusedError("incomplete-evidence")
     for name, shown in evidence.tables.items():
-        _as_declared(shown, manifest["tables"][name]["subjects"].values())
+        _as_declared(shown, declared[name])
     if evidence.outcome is not _outcome(evidence.tables.values()):
         raise _RefusedError("outcome-against-counts")
 
 
-def _as_declared(shown: TableEvidence, subjects: Collection[Mapping[str, Any]]) -> None:
+def _as_declared(shown: TableEvidence, declared: Declared) -> None:
     """Rows went the way that the table's declarations name, and stay no longer than they say."""
-    fates = {subject["fate"] for subject in subjects}
     for rows, fate in ((shown.deleted, "delete"), (shown.detached, "detach")):
-        if rows and not fates & {fate, "shared"}:
+        if rows and not declared.fates & {fate, "shared"}:
             raise _RefusedError("undeclared-fate")
-    holds = {hold["rule"]: hold.get("days") for s in subjects if (hold := s.get("hold"))}
     for kept in shown.kept:
-        if kept.rule not in holds:
+        if kept.rule not in declared.holds:
             raise _RefusedError("undeclared-hold")
-        if (days := holds[kept.rule]) is not None:
+        if (days := declared.holds[kept.rule]) is not None:
             latest = clock.now() + timedelta(days=days) + _CLOCKS
             if kept.until is None or kept.until.tzinfo is None or kept.until > latest:
                 raise _RefusedError("held-too-long")
@@ -214,22 +241,36 @@ def _outcome(tables: Any) -> Outcome:
     return Outcome.NOTHING_HELD
 
 
+# All of it, or none: the count comes first. Another step of the person that is open is looked for
+# without this one, which the statement does not yet see as it leaves it.
 _CLOSE = text(
     """
+    WITH answer AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(CAST(:shown AS jsonb) -> 'subjects')
+            AS shown (erasure_id uuid, outcome text, tables jsonb)
+    )
     UPDATE step
     SET outcome = coalesce(nullif(step.outcome, 'waived'), answer.outcome),
         tables = coalesce(step.tables, answer.tables),
         manifest_hash = coalesce(step.manifest_hash, :manifest_hash),
         acknowledged_at = coalesce(step.acknowledged_at, :now)
-    FROM jsonb_to_recordset(CAST(:shown AS jsonb) -> 'subjects')
-        AS answer (erasure_id uuid, outcome text, tables jsonb)
+    FROM answer
     WHERE step.erasure_id = answer.erasure_id AND step.participant = :participant
       AND step.position = :position
-    RETURNING step.erasure_id
+      AND (SELECT count(*) FROM answer) = (
+          SELECT count(*) FROM answer JOIN step AS asked USING (erasure_id)
+          WHERE asked.participant = :participant AND asked.position = :position
+      )
+    RETURNING EXISTS (
+        SELECT FROM step AS other WHERE other.erasure_id = step.erasure_id
+          AND other.participant <> :participant AND other.outcome IS NULL
+    ) AS waits
     """
 ).bindparams(
     bindparam("shown", type_=String),
     bindparam("manifest_hash", type_=String),
+    bindparam("participant", type_=String),
+    bindparam("position", type_=BigInteger),
 )
 
 
@@ -245,29 +286,30 @@ async def _close(
     """Record the first proof of each step; a second one changes nothing. All of it, or none.
 
     A proof counts more than a waiver, and takes its place. `shown`: the subjects as JSON, straight
-    into the steps; partners show no tables.
+    into the steps; partners show no tables. Rings when it was somebody's last open step.
     """
     if len(set(erasure_ids)) != len(erasure_ids):
         raise _RefusedError("somebody-twice")
-    async with session.begin_nested():
-        closed = await session.scalars(
-            _CLOSE,
-            {
-                "shown": shown,
-                "participant": participant.name,
-                "position": position,
-                "manifest_hash": manifest_hash,
-                "now": clock.now(),
-            },
-        )
-        if set(closed) != set(erasure_ids):
-            if await _merely_not_asked(
-                session, participant, position=position, erasure_ids=erasure_ids
-            ):
-                uncalled.inc()
-                return
-            raise _RefusedError("somebody-else")
-    wake(session, COMPLETION_BELL)
+    closed = await session.scalars(
+        _CLOSE,
+        {
+            "shown": shown,
+            "participant": participant.name,
+            "position": position,
+            "manifest_hash": manifest_hash,
+            "now": clock.now(),
+        },
+    )
+    waits = closed.all()
+    if len(waits) != len(erasure_ids):
+        if await _merely_not_asked(
+            session, participant, position=position, erasure_ids=erasure_ids
+        ):
+            uncalled.inc()
+            return
+        raise _RefusedError("somebody-else")
+    if not all(waits):
+        wake(session, COMPLETION_BELL)
 
 
 async def _merely_not_asked(

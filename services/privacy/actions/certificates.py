@@ -29,7 +29,7 @@ from services.privacy.models import (
     Step,
     Waiver,
 )
-from services.privacy.queries.participants import manifests as manifests_by_hash
+from services.privacy.queries.participants import Declared, declared_tables
 from services.privacy.schemas.participants import ParticipantKind
 from services.privacy.schemas.waivers import MEANING, WaiverReason
 
@@ -124,9 +124,10 @@ async def complete(
     if not ready:
         return 0
     steps = await _steps(session, [erasure.erasure_id for erasure, _, _ in ready])
-    manifests = await manifests_by_hash(
-        session, hashes={part.step.manifest_hash for found in steps.values() for part in found}
-    )
+    shown_under = {part.step.manifest_hash for found in steps.values() for part in found} - {None}
+    declared = {
+        one: await declared_tables(session, manifest_hash=one) for one in shown_under if one
+    }
     now = clock.now()
     done: dict[str, list[Any]] = {"ids": [], "signed": [], "until": []}
     for erasure, entry_hash, asked in ready:
@@ -136,7 +137,7 @@ async def complete(
             erasure=erasure,
             entry_hash=entry_hash,
             parts=steps[erasure.erasure_id],
-            manifests=manifests,
+            declared=declared,
             issuer=issuer,
             now=now,
             backups_until=now + timedelta(days=backup_days),
@@ -221,7 +222,7 @@ def certificate(
     erasure: Erasure,
     entry_hash: str,
     parts: Sequence[Part],
-    manifests: Mapping[str | None, Any],
+    declared: Mapping[str, Mapping[str, Declared]],
     issuer: str,
     now: datetime,
     backups_until: datetime,
@@ -229,11 +230,9 @@ def certificate(
 ) -> dict[str, Any]:
     """What was held, what was erased where and when, what stays and why, what is out of scope."""
 
-    def declared(part: Part) -> _Words:
+    def of(part: Part) -> Mapping[str, Declared]:
         proven_under = part.step.manifest_hash
-        if proven_under is None:  # a partner shows no tables
-            return _Words({}, {})
-        return _words(proven_under, manifests[proven_under])
+        return {} if proven_under is None else declared[proven_under]  # partners show no tables
 
     return {
         "type": CERTIFICATE_TYPE,
@@ -259,8 +258,8 @@ def certificate(
             }
             for part in parts
         ],
-        "held": [line for part in parts for line in _held(part.step, declared(part))],
-        "kept": [line for part in parts for line in _kept(part.step, declared(part))],
+        "held": [line for part in parts for line in _held(part.step, of(part))],
+        "kept": [line for part in parts for line in _kept(part.step, of(part))],
         "tombstone": "Un identifiant opaque reste dans chaque service, pour que rien ne fasse revenir "
         "la personne : événement tardif, envoi répété, sauvegarde restaurée (le service l'oublie à nouveau "
         "avant de répondre à quiconque)",
@@ -287,46 +286,7 @@ def _waived(waiver: Waiver) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class _Words:
-    """What certificates say of the tables of one manifest."""
-
-    tables: Mapping[str, Mapping[str, Any]]
-    sources: Mapping[str, str]
-    """By hold."""
-
-
-_known_words: dict[str, _Words] = {}
-"""By hash of the manifest. There are few, and each is needed for every person and participant."""
-
-
-def _words(manifest_hash: str, manifest: Mapping[str, Any]) -> _Words:
-    if manifest_hash not in _known_words:
-        _known_words[manifest_hash] = _Words(
-            tables={
-                name: {
-                    "purposes": sorted({named["purpose"] for named in table["subjects"].values()}),
-                    "data": sorted(
-                        {
-                            column["label"]
-                            for column in table["columns"].values()
-                            if column["kind"] == "personal"
-                        }
-                    ),
-                }
-                for name, table in manifest["tables"].items()
-            },
-            sources={
-                subject["hold"]["rule"]: subject["hold"]["source"]
-                for table in manifest["tables"].values()
-                for subject in table["subjects"].values()
-                if "hold" in subject
-            },
-        )
-    return _known_words[manifest_hash]
-
-
-def _held(step: Step, words: _Words) -> list[dict[str, Any]]:
+def _held(step: Step, declared: Mapping[str, Declared]) -> list[dict[str, Any]]:
     """What was there about the person, in the words of the declarations."""
     lines = []
     for name, counts in (step.tables or {}).items():
@@ -337,18 +297,24 @@ def _held(step: Step, words: _Words) -> list[dict[str, Any]]:
         }
         if any(rows.values()):
             lines.append(
-                {"participant": step.participant, "table": name, **words.tables[name], **rows}
+                {
+                    "participant": step.participant,
+                    "table": name,
+                    "purposes": declared[name].purposes,
+                    "data": declared[name].data,
+                    **rows,
+                }
             )
     return lines
 
 
-def _kept(step: Step, words: _Words) -> list[dict[str, Any]]:
+def _kept(step: Step, declared: Mapping[str, Declared]) -> list[dict[str, Any]]:
     return [
         {
             "participant": step.participant,
             "table": name,
             "rule": kept["rule"],
-            "source": words.sources.get(kept["rule"]),
+            "source": declared[name].sources.get(kept["rule"]),
             "rows": kept["rows"],
             "until": kept["until"],
         }

@@ -1,6 +1,7 @@
 """Who takes part, and what each declared."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
@@ -64,9 +65,56 @@ async def current_manifests(session: AsyncSession) -> dict[str, Manifest]:
     return {manifest.participant: manifest for manifest in found}
 
 
-async def manifests(
-    session: AsyncSession, *, hashes: Collection[str | None]
-) -> dict[str | None, dict[str, Any]]:
-    """The manifests under which something was proven, by hash, whatever was announced since."""
-    found = await session.scalars(select(Manifest).where(col(Manifest.manifest_hash).in_(hashes)))
-    return {manifest.manifest_hash: manifest.manifest for manifest in found}
+@dataclass(frozen=True)
+class Declared:
+    """What a manifest says of a table that names people: how rows go, and what may stay."""
+
+    fates: frozenset[str]
+    holds: Mapping[str, int | None]
+    """Days by hold; None without an end of its own."""
+    purposes: Sequence[str]
+    data: Sequence[str]
+    """Labels of what is personal in it."""
+    sources: Mapping[str, str]
+    """Legal sources by hold."""
+
+
+_declared: dict[str, Mapping[str, Declared]] = {}
+"""By hash of the manifest, which stands for its content. There are few, and every answer and
+certificate needs one of each participant."""
+
+
+async def declared_tables(session: AsyncSession, *, manifest_hash: str) -> Mapping[str, Declared]:
+    """The tables about people, by name, under which something was or is to be proven.
+
+    Raises `LookupError` for a manifest that nobody announced.
+    """
+    if manifest_hash not in _declared:
+        found = await session.scalars(
+            select(col(Manifest.manifest)).where(col(Manifest.manifest_hash) == manifest_hash)
+        )
+        manifest = found.first()
+        if manifest is None:
+            raise LookupError(manifest_hash)
+        _declared[manifest_hash] = {
+            name: _table(table) for name, table in manifest["tables"].items() if table["subjects"]
+        }
+    return _declared[manifest_hash]
+
+
+def _table(table: Mapping[str, Any]) -> Declared:
+    subjects = table["subjects"].values()
+    holds = [subject["hold"] for subject in subjects if subject.get("hold")]
+    return Declared(
+        fates=frozenset(subject["fate"] for subject in subjects),
+        holds={hold["rule"]: hold.get("days") for hold in holds},
+        purposes=sorted({subject["purpose"] for subject in subjects}),
+        data=sorted(
+            {
+                column["label"]
+                for column in table["columns"].values()
+                if column["kind"] == "personal"
+            }
+        ),
+        sources={hold["rule"]: hold["source"] for hold in holds},
+    )
