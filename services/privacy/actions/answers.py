@@ -23,8 +23,9 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import Uuid
 from sqlmodel import col
 
 from chassis import clock
@@ -241,33 +242,41 @@ def _outcome(tables: Any) -> Outcome:
     return Outcome.NOTHING_HELD
 
 
-# All of it, or none: the count comes first. Another step of the person that is open is looked for
-# without this one, which the statement does not yet see as it leaves it.
+# All of it, or none: the count comes first. Nothing here is joined, and nothing correlated: without
+# statistics, as after a restore, the planner takes every table for empty, and a broadcast of five
+# hundred would cost their square. The person's other steps are looked at without this one, which the
+# statement does not yet see as it leaves it.
 _CLOSE = text(
     """
     WITH answer AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(CAST(:shown AS jsonb) -> 'subjects')
-            AS shown (erasure_id uuid, outcome text, tables jsonb)
+        SELECT jsonb_object_agg(subject ->> 'erasure_id', subject) AS by_id
+        FROM jsonb_array_elements(CAST(:shown AS jsonb) -> 'subjects') AS subject
     )
     UPDATE step
-    SET outcome = coalesce(nullif(step.outcome, 'waived'), answer.outcome),
-        tables = coalesce(step.tables, answer.tables),
-        manifest_hash = coalesce(step.manifest_hash, :manifest_hash),
-        acknowledged_at = coalesce(step.acknowledged_at, :now)
-    FROM answer
-    WHERE step.erasure_id = answer.erasure_id AND step.participant = :participant
-      AND step.position = :position
-      AND (SELECT count(*) FROM answer) = (
-          SELECT count(*) FROM answer JOIN step AS asked USING (erasure_id)
-          WHERE asked.participant = :participant AND asked.position = :position
+    SET outcome = coalesce(
+            nullif(outcome, 'waived'), (SELECT by_id FROM answer) -> erasure_id::text ->> 'outcome'
+        ),
+        tables = coalesce(
+            tables,
+            nullif((SELECT by_id FROM answer) -> erasure_id::text -> 'tables', CAST('null' AS jsonb))
+        ),
+        manifest_hash = coalesce(manifest_hash, :manifest_hash),
+        acknowledged_at = coalesce(acknowledged_at, :now)
+    WHERE erasure_id = ANY(:people) AND participant = :participant AND position = :position
+      AND cardinality(:people) = (
+          SELECT count(*) FROM step AS asked
+          WHERE asked.erasure_id = ANY(:people) AND asked.participant = :participant
+            AND asked.position = :position
       )
-    RETURNING EXISTS (
-        SELECT FROM step AS other WHERE other.erasure_id = step.erasure_id
-          AND other.participant <> :participant AND other.outcome IS NULL
+    RETURNING erasure_id IN (
+        SELECT other.erasure_id FROM step AS other
+        WHERE other.erasure_id = ANY(:people) AND other.participant <> :participant
+          AND other.outcome IS NULL
     ) AS waits
     """
 ).bindparams(
     bindparam("shown", type_=String),
+    bindparam("people", type_=ARRAY(Uuid)),
     bindparam("manifest_hash", type_=String),
     bindparam("participant", type_=String),
     bindparam("position", type_=BigInteger),
@@ -294,6 +303,7 @@ async def _close(
         _CLOSE,
         {
             "shown": shown,
+            "people": list(erasure_ids),
             "participant": participant.name,
             "position": position,
             "manifest_hash": manifest_hash,
