@@ -7,6 +7,7 @@ from binascii import Error as Base64Error
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
@@ -215,6 +216,13 @@ async def sessions(session: SessionDep, user: CurrentUser) -> list[SessionView]:
         )
         for opened in await queries.own_sessions(session, viewer=user)
     ]
+
+
+@router.delete("/me/sessions/{session_id}", status_code=HTTPStatus.NO_CONTENT)
+async def end_session(session_id: UUID, session: SessionDep, user: CurrentUser) -> None:
+    """End one of the caller's sessions, on whatever device it is."""
+    await queries.own_account(session, viewer=user)
+    await session_actions.end(session, owner=user, session_id=session_id)
 
 
 @router.put("/me/password", status_code=HTTPStatus.NO_CONTENT)

@@ -104,7 +104,9 @@ async def test_a_secret_ends_when_its_time_is_over_and_notes_its_use(
         clock.shift(timedelta(0))
 
 
-@pytest.mark.parametrize("how", ["sign out", "change password", "reset password", "delete"])
+@pytest.mark.parametrize(
+    "how", ["sign out", "end the other", "change password", "reset password", "delete"]
+)
 async def test_what_ends_a_session_ends_its_secret(
     identity: Stand, mailbox: Mailbox, how: str
 ) -> None:
@@ -116,6 +118,12 @@ async def test_what_ends_a_session_ends_its_secret(
     match how:
         case "sign out":
             done = await client.delete(f"{API}/sessions/current", headers=headers)
+        case "end the other":
+            listed = (await client.get(f"{API}/me/sessions", headers=headers)).json()
+            [ended] = [one["id"] for one in listed if not one["current"]]
+            done = await client.delete(f"{API}/me/sessions/{ended}", headers=headers)
+            again = await client.delete(f"{API}/me/sessions/{ended}", headers=headers)
+            assert again.status_code == 404
         case "change password":
             done = await client.put(
                 f"{API}/me/password", json={"current": PASSWORD, "new": new}, headers=headers
@@ -133,6 +141,7 @@ async def test_what_ends_a_session_ends_its_secret(
     assert done.is_success, done.text
     expected = {
         "sign out": (401, 200),
+        "end the other": (200, 401),
         "change password": (200, 401),
         "reset password": (401, 401),
         "delete": (401, 401),

@@ -102,6 +102,17 @@ async def _sign_out(world: World_, _: Row, caller: str) -> Call:
     return Call(headers=_bearer(await world.sign_in(world.emails[caller])))
 
 
+async def _end_session(world: World_, *_: Any) -> Call:
+    """Another session of the owner's than the one that other rows need."""
+
+    async def another() -> str:
+        headers = _bearer(await world.sign_in(world.emails["owner"]))
+        listed = await world.stand.client.get(f"{API}/me/sessions", headers=headers)
+        return str(next(one["id"] for one in listed.json() if one["current"]))
+
+    return Call(path={"session_id": await world.thing("session", another)}, thing=True)
+
+
 async def _password(*_: Any) -> Call:
     return Call(send={"json": {"current": PASSWORD, "new": PASSWORD}})
 
@@ -143,6 +154,7 @@ IdentityWorld.recipes = {
     f"POST {API}/browser-sessions": _sign_in,
     f"POST {API}/browser-sessions/token": _browser_secret,
     f"DELETE {API}/sessions/current": _sign_out,
+    f"DELETE {API}/me/sessions/{{session_id}}": _end_session,
     f"PUT {API}/me/password": _password,
     f"DELETE {API}/me": _delete,
     f"POST {API}/password-resets": _reset,
