@@ -60,6 +60,8 @@ async def test_an_admitted_partner_is_listed_without_its_secret(
     [listed] = [one for one in answer.json() if one["name"] == partner.name]
     assert (listed["kind"], listed["active"]) == ("partner", True)
     assert partner.credentials["password"] not in answer.text
+    notice = (await privacy.client.get("/api/privacy/notice")).json()
+    assert partner.name in notice["partners"]
     for table in ("participant", "outbox", "inbox"):
         rows = await privacy.rows(f"SELECT t::text FROM {table} t")
         assert partner.credentials["password"] not in str(rows)

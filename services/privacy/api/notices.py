@@ -10,7 +10,7 @@ from chassis.errors import NotFoundError
 from chassis.session import SessionDep
 from services.privacy.models import Notice
 from services.privacy.queries import notices as queries
-from services.privacy.queries.participants import current_manifests
+from services.privacy.queries.participants import active_partners, current_manifests
 from services.privacy.schemas.notices import (
     NoticeDetail,
     NoticeVersionView,
@@ -36,6 +36,7 @@ async def notice(session: SessionDep) -> NoticeView:
         in_force_from=found.in_force_from,
         content=found.content,
         processing=queries.processing([m.manifest for m in manifests.values()]),
+        partners=await active_partners(session),
     )
 
 

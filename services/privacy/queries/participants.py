@@ -21,6 +21,16 @@ async def active_participants(session: AsyncSession) -> list[str]:
     return list(found)
 
 
+async def active_partners(session: AsyncSession) -> list[str]:
+    """Names of the partner systems that take part: recipients whom the notice names."""
+    found = await session.scalars(
+        select(col(Participant.name))
+        .where(col(Participant.active), col(Participant.kind) == ParticipantKind.PARTNER)
+        .order_by(col(Participant.name))
+    )
+    return list(found)
+
+
 async def participants(
     session: AsyncSession, *, name: str | None = None
 ) -> Sequence[ParticipantView]:

@@ -36,6 +36,8 @@ class NoticeView(Output):
     in_force_from: AwareDatetime
     content: dict[str, Any]
     processing: list[Processing]
+    partners: list[str]
+    """Systems of other organisations that hear of people, and forget them when told to."""
 
 
 class RegisterView(Output):
