@@ -105,6 +105,39 @@ async def test_the_siret_of_la_poste_is_accepted(town: Town) -> None:
     assert answer.json()["siret"] == "35600000000048"
 
 
+async def test_who_knows_a_siret_can_recognise_its_company_and_ask_for_it(town: Town) -> None:
+    owner, person = town.somebody(), town.somebody()
+    siret = a_siret()
+    company = await town.a_company(owner, siret=siret, naf="2511Z")
+    listed = (await person.get(f"/companies/by-siret/{siret[:3]} {siret[3:]}")).json()
+    assert (listed["siret"], listed["town"], listed["claimed"]) == (siret, "Le Havre", True)
+    assert listed["name"]
+    assert [listed[name] for name in ("street", "postcode", "naf", "attachment")] == [None] * 4
+    assert company not in str(listed)
+    for status in (201, 200):
+        asked = await person.post(f"/companies/by-siret/{siret}/attachments", None)
+        assert (asked.status_code, asked.json()) == (
+            status,
+            {"role": "colleague", "state": "pending"},
+        )
+    listed = (await person.get(f"/companies/by-siret/{siret}")).json()
+    assert listed["attachment"]["state"] == "pending"
+    assert await town.stand.rows(
+        "UPDATE company SET owner_id = NULL WHERE id = $1 RETURNING 1", company
+    )
+    free = (await town.somebody().get(f"/companies/by-siret/{siret}")).json()
+    assert (free["claimed"], free["postcode"], free["naf"]) == (False, "76600", "25.11Z")
+    late = await town.somebody().post(f"/companies/by-siret/{siret}/attachments", None)
+    assert late.status_code == 404
+
+    alone = a_siret()
+    await town.a_company(owner, siret=alone, sole_trader=True)
+    hidden = (await person.get(f"/companies/by-siret/{alone}")).json()
+    assert (hidden["name"], hidden["town"], hidden["claimed"]) == (None, None, True)
+    assert (await person.get(f"/companies/by-siret/{a_siret()}")).status_code == 404
+    assert (await person.get("/companies/by-siret/123")).status_code == 422
+
+
 async def test_a_known_siret_asks_an_administrator_for_attachment(town: Town) -> None:
     owner, person = town.somebody(), town.somebody()
     company = await town.a_company(owner)

@@ -111,6 +111,18 @@ async def _company(world: World_, row: Row, _: str) -> Call:
     return call
 
 
+async def _listed(world: World_, *_: Any) -> Call:
+    sheet = await world.callers["owner"].get(f"/companies/{world.company}")
+    return Call(path={"siret": sheet.json()["siret"]})
+
+
+async def _asking(world: World_, *_: Any) -> Call:
+    # A company of its own: who asks for the owner's would be seen by the owner.
+    company = await world.thing("asked", lambda: world.town.a_company(world.town.somebody()))
+    [row] = await world.stand.rows("SELECT siret FROM company WHERE id = $1", UUID(company))
+    return Call(path={"siret": row[0]})
+
+
 async def _asker(world: World_, row: Row, _: str) -> Call:
     owner = world.callers["owner"]
 
@@ -218,6 +230,8 @@ DirectoryWorld.recipes = {
     f"GET {API}/companies": _whole_list,
     f"GET {API}/companies/{{company_id}}": _company,
     f"PATCH {API}/companies/{{company_id}}": _company,
+    f"GET {API}/companies/by-siret/{{siret}}": _listed,
+    f"POST {API}/companies/by-siret/{{siret}}/attachments": _asking,
     f"GET {_ATTACHMENTS}": _company,
     f"POST {_ATTACHMENTS}/{{person_id}}/acceptance": _asker,
     f"DELETE {_ATTACHMENTS}/me": _own_attachment,

@@ -99,6 +99,21 @@ def _tell_attached(session: AsyncSession, attachment: Attachment) -> None:
     )
 
 
+async def ask(session: AsyncSession, *, siret: str, person_id: UUID) -> tuple[Attachment, bool]:
+    """Ask to be attached to the company that bears this SIRET.
+
+    Returns the attachment, and False when there was one already. Raises `NotFoundError` when no
+    company bears it, or when nobody is there to answer: then `register` claims the sheet.
+    """
+    await subjects.ensure(session, person_id)
+    company = await session.scalar(
+        select(Company).where(col(Company.siret) == siret).with_for_update()
+    )
+    if company is None or company.owner_id is None:
+        raise NotFoundError
+    return await _ask(session, company, person_id)
+
+
 async def _ask(session: AsyncSession, company: Company, person_id: UUID) -> tuple[Attachment, bool]:
     """The company is locked by the caller, so that it cannot go meanwhile."""
     present = await session.get(Attachment, (company.id, person_id))

@@ -27,9 +27,11 @@ from services.directory.schemas.companies import (
     CompanyPage,
     CompanySearch,
     CompanySheet,
+    ListedCompany,
     OwnCompany,
     Registration,
 )
+from services.directory.schemas.fields import Siret
 
 router = APIRouter(prefix="/api/directory", tags=["companies"])
 
@@ -75,6 +77,25 @@ async def find(
     page = await search(session, wanted=wanted, viewer=viewer)
     link(request, response, page.next)
     return page
+
+
+@router.get("/companies/by-siret/{siret}")
+async def listed(siret: Siret, session: SessionDep, viewer: CurrentViewer) -> ListedCompany:
+    """Whether a company bears this SIRET, and what its people need to recognise it."""
+    return await queries.listed(session, siret=siret, viewer=viewer)
+
+
+@router.post("/companies/by-siret/{siret}/attachments", status_code=HTTPStatus.CREATED)
+async def ask(
+    siret: Siret, response: Response, session: SessionDep, user: CurrentUser
+) -> AttachmentView:
+    """Ask to be attached to the company that bears this SIRET; its administrators answer. 200 says
+    that the caller had asked, or was attached, before.
+    """
+    attachment, fresh = await actions.ask(session, siret=siret, person_id=user.account_id)
+    if not fresh:
+        response.status_code = HTTPStatus.OK
+    return AttachmentView.model_validate(attachment)
 
 
 @router.get("/me/companies")

@@ -33,6 +33,7 @@ from services.directory.schemas.companies import (
     AttachmentView,
     Colleague,
     CompanySheet,
+    ListedCompany,
     OwnCompany,
 )
 
@@ -113,6 +114,39 @@ async def sheet(session: AsyncSession, *, company_id: UUID, viewer: Viewer) -> C
         address=Address.model_validate(row),
         people=[name_in(person) for person in people],
         attachment=AttachmentView(role=row.role, state=row.state) if row.role else None,
+    )
+
+
+async def listed(session: AsyncSession, *, siret: str, viewer: Viewer) -> ListedCompany:
+    """The company that bears a SIRET, for who is about to act for it; raises `NotFoundError`."""
+    row = (
+        await session.execute(
+            select(Company, Attachment)
+            .outerjoin(
+                Attachment,
+                and_(
+                    col(Attachment.company_id) == col(Company.id),
+                    col(Attachment.person_id) == viewer.person_id,
+                ),
+            )
+            .where(col(Company.siret) == siret)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError
+    company, attachment = row
+    told: set[str] = set() if company.sole_trader else {"name", "town"}
+    if told and company.owner_id is None:
+        told |= {"street", "postcode", "commune_code", "naf"}
+    return ListedCompany(
+        siret=siret,
+        claimed=company.owner_id is not None,
+        generated=company.generated,
+        attachment=AttachmentView.model_validate(attachment) if attachment else None,
+        **{
+            name: getattr(company, name) if name in told else None
+            for name in ("name", "town", "street", "postcode", "commune_code", "naf")
+        },
     )
 
 

@@ -86,6 +86,27 @@ class AttachmentView(Output):
     state: str
 
 
+class ListedCompany(Output):
+    """What whoever knows a SIRET learns of the company that bears it: enough to recognise it.
+
+    A sole trader's name and address are null. Address and activity code are for who may claim an
+    imported sheet; nobody answers for it yet, so that they are of a public register.
+    """
+
+    siret: str
+    name: str | None
+    town: str | None
+    claimed: bool
+    """Somebody answers for the sheet: others ask to be attached."""
+    generated: bool
+    street: str | None
+    postcode: str | None
+    commune_code: str | None
+    naf: str | None
+    attachment: AttachmentView | None
+    """The caller's own."""
+
+
 class Registration(Output):
     """A company that is listed from now on, or was already: then the caller waits for a yes."""
 
