@@ -85,6 +85,8 @@ class Choice(StrEnum):
 
     SUBSCRIBED = "subscribed"
     UNSUBSCRIBED = "unsubscribed"
+    REFUSED = "refused"
+    """Before becoming a member: the newsletter will not come with it."""
 
 
 class DeliveryState(StrEnum):

@@ -111,6 +111,22 @@ async def test_members_choose_their_newsletters(world: World) -> None:
     assert world.stand.heard_count(Subscribed, person_id=person.id, community_id=first.id) == 2
 
 
+async def test_who_joins_may_refuse_the_newsletter_beforehand(world: World) -> None:
+    community, person = await world.a_community(), await world.a_person()
+    no = [{"community_id": str(community.id), "subscribed": False}]
+    for _ in range(2):
+        answer = await world.call("PUT", "/me/subscriptions", person, json=no)
+        assert (answer.status_code, answer.json()) == (200, [])
+    membership = await world.grant(person, community)
+    mail = await world.mailbox.wait_for(person.email)
+    assert mail["List-Unsubscribe"] is None
+    assert not await world.subscribed(person, community)
+    # The refusal was for this time: it goes with the membership.
+    await world.end(person, community, membership)
+    await world.grant(person, community)
+    assert await world.subscribed(person, community)
+
+
 async def test_nobody_subscribes_to_a_community_of_others(world: World) -> None:
     own, other = await world.a_community(), await world.a_community()
     person = await world.a_member(own)

@@ -10,7 +10,12 @@ from sqlmodel import col
 
 from chassis import subjects
 from services.notifications.actions.notices import NO_ID, Readers, settle_request, tell
-from services.notifications.actions.subscriptions import choose, unsubscribe
+from services.notifications.actions.subscriptions import (
+    choose,
+    forget_refusal,
+    keep_refusal,
+    unsubscribe,
+)
 from services.notifications.actions.warnings import withdraw
 from services.notifications.models import (
     Animator,
@@ -70,7 +75,8 @@ async def grant_membership(
 ) -> None:
     """Welcome a member; the newsletter comes with the first membership of a community (N7.1).
 
-    Whoever is a member already, for another company, has made a choice: it stays.
+    Whoever is a member already, for another company, has made a choice: it stays; so does a
+    refusal made when joining.
     """
     await subjects.ensure(session, person_id)
     await withdraw(session, person_id=person_id)
@@ -80,7 +86,8 @@ async def grant_membership(
         .values(id=membership_id, person_id=person_id, community_id=community_id)
         .on_conflict_do_nothing()
     )
-    if first:
+    refused = first and await keep_refusal(session, *_subscription(person_id, community_id))
+    if first and not refused:
         await choose(session, person_id=person_id, wanted={community_id: Choice.SUBSCRIBED})
     await settle_request(session, membership_id=membership_id)
     subscription = (
@@ -100,6 +107,7 @@ async def refuse_membership(
     """Tell the person where to read why; the reason itself stays in directory."""
     await subjects.ensure(session, person_id)
     await settle_request(session, membership_id=membership_id)
+    await forget_refusal(session, *_subscription(person_id, community_id))
     person = _one(person_id, community_id, NO_ID)
     await tell(session, person, kind=Kind.MEMBERSHIP_REFUSED, target=membership_id)
 
@@ -112,6 +120,7 @@ async def end_membership(
     await settle_request(session, membership_id=membership_id)
     if not await _is_member(session, person_id=person_id, community_id=community_id):
         await unsubscribe(session, *_subscription(person_id, community_id))
+        await forget_refusal(session, *_subscription(person_id, community_id))
 
 
 def _subscription(person_id: UUID, community_id: UUID) -> tuple[ColumnElement[bool], ...]:
