@@ -13,8 +13,23 @@ _DONE = "SELECT completed_at IS NOT NULL FROM erasure WHERE erasure_id = $1"
 
 
 async def one_after_the_other(running: Platform, people: Sequence[UUID]) -> list[float]:
-    """Seconds from accepted to certified, for each of these people, who ask at identity's door."""
-    return [await forget(running, person) for person in people]
+    """Seconds from accepted to certified, for each of these people, who ask at identity's door.
+
+    Each finds the platform idle: the last message of the one before has gone.
+    """
+    took = []
+    for person in people:
+        await settled(running)
+        took.append(await forget(running, person))
+    return took
+
+
+async def settled(running: Platform) -> None:
+    """Nobody is busy any more, the last mails included."""
+    await running.until("SELECT NOT EXISTS (SELECT FROM erasure WHERE completed_at IS NULL)")
+    await running.until("SELECT NOT EXISTS (SELECT FROM last_message)")
+    for service in running.urls:
+        await running.until("SELECT NOT EXISTS (SELECT FROM outbox)", service=service)
 
 
 async def forget(running: Platform, person: UUID) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from uuid import UUID
 
-from bench.erasure_latency import forget, one_after_the_other, warm
+from bench.erasure_latency import forget, one_after_the_other, settled, warm
 from bench.erasure_many import ask, at_once
 from bench.erasure_platform import Platform, platform
 from bench.figures import Figure, Goal, Ground, Measure, Side, in_turns
@@ -50,11 +50,11 @@ async def as_processes(ground: Ground) -> Sequence[Figure]:
 async def _figures(running: Platform, ground: Ground, layout: str) -> list[Figure]:
     singles = await _people(running, ground.size(ONE_BY_ONE))
     seconds = await one_after_the_other(running, singles)
-    await _settled(running)
+    await settled(running)
     rates = []
     for _ in range(ground.rounds):
         rates.append(await at_once(running, await _people(running, ground.size(MANY))))
-        await _settled(running)
+        await settled(running)
     name = "request accepted → certificate, five services and a partner"
     return [
         Figure(
@@ -168,7 +168,7 @@ async def _foreground(running: Platform, ground: Ground) -> Figure:
         going_on = asyncio.create_task(go_on())
         found = await quiet()
         await going_on
-        await _settled(running)
+        await settled(running)
         return found
 
     sides: dict[str, Side] = {"measured": beside_erasures, "reference": quiet}
@@ -193,14 +193,6 @@ async def _people(running: Platform, count: int) -> list[UUID]:
     people = [new_id() for _ in range(count)]
     await running.populate(people)
     return people
-
-
-async def _settled(running: Platform) -> None:
-    """Nobody is busy any more, the last mails included."""
-    await running.until("SELECT NOT EXISTS (SELECT FROM erasure WHERE completed_at IS NULL)")
-    await running.until("SELECT NOT EXISTS (SELECT FROM last_message)")
-    for service in running.urls:
-        await running.until("SELECT NOT EXISTS (SELECT FROM outbox)", service=service)
 
 
 def percentile(values: Sequence[float], part: float) -> float:

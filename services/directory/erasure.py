@@ -10,7 +10,7 @@ from sqlalchemy.types import Uuid
 from sqlmodel import col
 
 from chassis import outbox
-from chassis.erasure import Tallies
+from chassis.erasure_rows import Tallies
 from contracts.directory import (
     AttachmentRole,
     CompanyUnlisted,

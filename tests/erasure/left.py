@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from chassis.catalogue import Catalogue
-from chassis.erasure import Tally
+from chassis.erasure_rows import Tally
 from tests.rows import Dump, Filling
 
 

@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from chassis import clock, erasure
 from chassis.catalogue import Catalogue
 from chassis.db import Database, violated_constraint
-from chassis.erasure import Eraser, SharedRule, Tallies
+from chassis.erasure import Eraser, SharedRule
+from chassis.erasure_rows import Tallies
 from chassis.evidence import import_key
 from chassis.outage import collided
 from chassis.storage import Storage

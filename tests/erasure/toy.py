@@ -7,7 +7,7 @@ from sqlalchemy import Column, ForeignKey, Table, Text, Uuid, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.catalogue import Category, Fate, Hold, not_personal, personal, seal, subject
-from chassis.erasure import Tallies
+from chassis.erasure_rows import Tallies
 from chassis.tables import service_metadata
 
 METADATA = service_metadata()

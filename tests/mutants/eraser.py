@@ -15,10 +15,11 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import erasure
+from chassis import erasure, erasure_rows
 from chassis.catalogue import KEY, TOMBSTONE, Catalogue, Fate, SubjectColumn
 from chassis.db import violated_constraint
-from chassis.erasure import Eraser, FilesLeftError, RowsLeftError, Tallies, TombstoneRefusedError
+from chassis.erasure import Eraser, FilesLeftError, RowsLeftError, TombstoneRefusedError
+from chassis.erasure_rows import Tallies
 from chassis.storage import Storage
 from tests import rows
 from tests.erasure import left
@@ -101,17 +102,17 @@ def _nothing() -> Iterator[None]:
 
 
 def _statement_left_out(mutant: Mutant) -> AbstractContextManager[None]:
-    waves = erasure._waves
+    waves = erasure_rows.waves
 
     def without(catalogue: Catalogue) -> list[list[SubjectColumn]]:
         left = [[e for e in wave if not _is(e, mutant)] for wave in waves(catalogue)]
         return [wave for wave in left if wave]
 
-    return changed(erasure, "_waves", without)
+    return changed(erasure_rows, "waves", without)
 
 
 def _not_counted(mutant: Mutant) -> AbstractContextManager[None]:
-    fall = erasure._fall
+    fall = erasure_rows.fall
 
     async def silent(
         session: AsyncSession, wave: Sequence[SubjectColumn], *, tallies: Tallies, **more: Any
@@ -126,11 +127,11 @@ def _not_counted(mutant: Mutant) -> AbstractContextManager[None]:
         for (person, table), tally in told.items():
             tallies[person][table] = tally
 
-    return changed(erasure, "_fall", silent)
+    return changed(erasure_rows, "fall", silent)
 
 
 def _column_left_out(mutant: Mutant) -> AbstractContextManager[None]:
-    detached, column = erasure._detached, mutant.target.partition(" ")[2]
+    detached, column = erasure_rows._detached, mutant.target.partition(" ")[2]
 
     def forgetful(entry: SubjectColumn, name: str) -> str:
         rows = detached(entry, name)
@@ -141,7 +142,7 @@ def _column_left_out(mutant: Mutant) -> AbstractContextManager[None]:
         nulls = ", ".join(one for one in nulls.split(", ") if one != f'"{column}" = NULL')
         return head + middle + nulls + end + rest
 
-    return changed(erasure, "_ROWS", {**erasure._ROWS, Fate.DETACH: forgetful})
+    return changed(erasure_rows, "_ROWS", {**erasure_rows._ROWS, Fate.DETACH: forgetful})
 
 
 def _rule_does_nothing(mutant: Mutant) -> AbstractContextManager[None]:
@@ -158,13 +159,13 @@ def _rule_does_nothing(mutant: Mutant) -> AbstractContextManager[None]:
 
 
 def _file_left_out(mutant: Mutant) -> AbstractContextManager[None]:
-    files = erasure._files
+    files = erasure_rows._files
 
     def forgetful(entry: SubjectColumn) -> str:
         kept = tuple(c for c in entry.personal if f"{entry.table.name}.{c.name}" != mutant.target)
         return files(replace(entry, personal=kept))
 
-    return changed(erasure, "_files", forgetful)
+    return changed(erasure_rows, "_files", forgetful)
 
 
 def _deaf(_: Mutant) -> AbstractContextManager[None]:

@@ -152,7 +152,7 @@ LIES: list[tuple[Lie, str]] = [
     (shows(invoice={"detached": 1}), "undeclared-fate"),
     (about_nobody_of_that_position, "somebody-else"),
     (about_the_person_and_somebody_else, "somebody-else"),
-    (twice_the_same_person, "somebody-twice"),
+    (twice_the_same_person, "somebody-else"),
 ]
 
 

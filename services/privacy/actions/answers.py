@@ -242,7 +242,7 @@ def _outcome(tables: Any) -> Outcome:
     return Outcome.NOTHING_HELD
 
 
-# All of it, or none: the count comes first. Nothing here is joined, and nothing correlated: without
+# All of it, or none: the count comes first, and refuses somebody twice as well. Nothing here is joined, and nothing correlated: without
 # statistics, as after a restore, the planner takes every table for empty, and a broadcast of five
 # hundred would cost their square. The person's other steps are looked at without this one, which the
 # statement does not yet see as it leaves it.
@@ -297,8 +297,6 @@ async def _close(
     A proof counts more than a waiver, and takes its place. `shown`: the subjects as JSON, straight
     into the steps; partners show no tables. Rings when it was somebody's last open step.
     """
-    if len(set(erasure_ids)) != len(erasure_ids):
-        raise _RefusedError("somebody-twice")
     closed = await session.scalars(
         _CLOSE,
         {
