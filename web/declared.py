@@ -47,7 +47,7 @@ async def declared(request: Request, service: str, table: str) -> Declared | Non
         if (one["service"], one["table"]) == (service, table):
             return Declared(
                 purpose=one["purpose"],
-                readers=_readers(one["recipients"]),
+                readers=readers(one["recipients"]),
                 kept=KEPT.get(one["retention"], one["retention"]),
                 mandatory=[data["label"] for data in one["data"] if data["mandatory"]],
                 optional=[data["label"] for data in one["data"] if not data["mandatory"]],
@@ -55,7 +55,7 @@ async def declared(request: Request, service: str, table: str) -> Declared | Non
     return None
 
 
-def _readers(names: Sequence[str]) -> str:
+def readers(names: Sequence[str]) -> str:
     if names == ["platform"]:
         return "la plateforme, et personne d'autre"
     *before, last = (READERS.get(name, name) for name in names)

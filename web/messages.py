@@ -7,4 +7,5 @@ DONE = {
         "Votre nouveau mot de passe est enregistré, et toutes vos sessions sont fermées. "
         "Connectez-vous avec le nouveau."
     ),
+    "suivi-oublie": "Plus rien sur cet appareil ne mène à votre effacement. Il continue.",
 }

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from web import navigation, static
+from web import navigation, static, words
 from web.forms import KEY_FIELD, SAFE, TOKEN_FIELD, Form, Tokens
 from web.headers import NEVER_STORED
 from web.messages import DONE
@@ -109,6 +109,7 @@ templates.globals |= {
     "NO_FORM": Form(key=""),
     "field_id": field_id,
     "described": described,
+    "words": words,
 }
 templates.globals["ui"] = templates.get_template("macros/ui.html").module
 _form_macros = templates.get_template("macros/forms.html")

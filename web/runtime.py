@@ -70,6 +70,8 @@ class Runtime:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     kept: dict[str, tuple[float, Any]] = field(default_factory=dict)
     """Public answers that hardly change, and until when they serve."""
+    departures: dict[str, asyncio.Task[Any]] = field(default_factory=dict, repr=False)
+    """Deletions that were asked for a moment ago, for a form that is sent twice."""
 
     async def as_client(self, path: str, body: dict[str, Any], *, api: Api) -> Any:
         """Post as the client `web`; a token that is refused, after a change of keys, is replaced."""
