@@ -160,3 +160,34 @@ async def test_the_dpo_reads_all_erasures_page_by_page_and_nobody_else_does(
         for of in ("erasures", "refusals", "register"):
             answer = await privacy.client.get(f"/api/privacy/{of}", headers=headers)
             assert answer.status_code == expected
+
+
+async def test_the_dpo_reads_what_is_not_completed_by_the_time_left(
+    privacy: Stand, troupe: Troupe
+) -> None:
+    done = await ask(privacy)
+    await completed(privacy, done)
+    with troupe.silent("directory") as directory:
+        asked = [await ask(privacy) for _ in range(3)]
+        for erasure_id in asked:
+            await directory.commanded(erasure_id)
+        found: list[dict[str, str]] = []
+        after: dict[str, str] = {}
+        while True:
+            answer = await privacy.client.get(
+                "/api/privacy/erasures",
+                params={"completed": "false", "limit": 2, **after},
+                headers=dpo(privacy),
+            )
+            found += answer.json()["items"]
+            if answer.json()["next"] is None:
+                break
+            after = {"after": answer.json()["next"]}
+    ids = [one["erasure_id"] for one in found]
+    assert [one for one in ids if one in map(str, asked)] == [str(one) for one in asked]
+    assert str(done) not in ids
+    assert [one["due_by"] for one in found] == sorted(one["due_by"] for one in found)
+    ended = await privacy.client.get(
+        "/api/privacy/erasures", params={"completed": "true"}, headers=dpo(privacy)
+    )
+    assert {one["state"] for one in ended.json()["items"]} == {"completed"}

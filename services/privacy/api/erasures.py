@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from chassis.auth import OPTIONAL, Bearer, Role, current_principal, require_role
 from chassis.errors import NotAuthenticatedError, NotFoundError
@@ -75,16 +75,27 @@ async def erasures(
     request: Request,
     response: Response,
     session: SessionDep,
+    *,
+    completed: Annotated[
+        bool | None, Query(description="false : en cours, le moins de temps restant d'abord")
+    ] = None,
     after: After = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> ErasurePage:
-    """All erasures, newest first (DPO)."""
+    """Erasures, newest first; those that are not completed by the time left (DPO)."""
     cursor = decode(after, datetime.fromisoformat, UUID)
     rows = await queries.erasures(
-        session, after=(cursor[0], cursor[1]) if cursor else None, limit=limit + 1
+        session,
+        completed=completed,
+        after=(cursor[0], cursor[1]) if cursor else None,
+        limit=limit + 1,
     )
     page, following = cut(
-        rows, limit, lambda row: encode(row.requested_at.isoformat(), row.erasure_id)
+        rows,
+        limit,
+        lambda row: encode(
+            (row.due_by if completed is False else row.requested_at).isoformat(), row.erasure_id
+        ),
     )
     link(request, response, following)
     return ErasurePage(items=list(page), next=following)

@@ -93,10 +93,16 @@ def _step_view(step: Step, waiver: Waiver | None) -> StepView:
 
 
 async def erasures(
-    session: AsyncSession, *, after: tuple[datetime, UUID] | None, limit: int
+    session: AsyncSession,
+    *,
+    completed: bool | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
 ) -> list[ErasureSummary]:
-    """The DPO's list, newest first."""
-    key = tuple_(col(Erasure.requested_at), col(Erasure.erasure_id))
+    """The DPO's list: what is not completed by the time left, anything else newest first."""
+    due = completed is False
+    first = col(Erasure.due_by) if due else col(Erasure.requested_at)
+    key = tuple_(first, col(Erasure.erasure_id))
     still_open = (
         select(func.array_agg(col(Step.participant)), func.max(col(Step.escalated)))
         .where(col(Step.erasure_id) == col(Erasure.erasure_id), col(Step.outcome).is_(None))
@@ -105,11 +111,14 @@ async def erasures(
     statement = (
         select(Erasure, *still_open.columns)
         .join(still_open, true())
-        .order_by(key.desc())
+        .order_by(key if due else key.desc())
         .limit(limit)
     )
+    if completed is not None:
+        ended = col(Erasure.completed_at)
+        statement = statement.where(ended.is_not(None) if completed else ended.is_(None))
     if after is not None:
-        statement = statement.where(key < after)
+        statement = statement.where(key > after if due else key < after)
     return [
         ErasureSummary(
             erasure_id=found.erasure_id,
@@ -117,6 +126,7 @@ async def erasures(
             reason=found.reason,
             requested_at=found.requested_at,
             completed_at=found.completed_at,
+            due_by=found.due_by,
             open_steps=sorted(missing or []),
         )
         for found, missing, escalated in await session.execute(statement)

@@ -57,11 +57,12 @@ class ErasureSummary(Output):
     reason: str
     requested_at: AwareDatetime
     completed_at: AwareDatetime | None
+    due_by: AwareDatetime
     open_steps: list[str]
 
 
 class ErasurePage(Output):
-    """A page of the DPO's list, newest first."""
+    """A page of the DPO's list."""
 
     items: list[ErasureSummary]
     next: str | None = None
