@@ -19,12 +19,14 @@ from services.consultations.schemas import (
     DraftChange,
     NewConsultation,
     NewReply,
+    OwnReplyPage,
     ReplyPage,
     ReplyView,
     State,
 )
 
 router = APIRouter(prefix="/api/consultations/consultations", tags=["consultations"])
+own = APIRouter(prefix="/api/consultations/me", tags=["consultations"])
 
 Buyer = Annotated[Principal, Depends(require_role(Role.BUYER))]
 Consultation = ConsultationDetail | ConsultationSummary
@@ -150,3 +152,19 @@ async def submit_reply(
 async def withdraw_reply(id: UUID, reply_id: UUID, session: SessionDep, user: CurrentUser) -> None:
     """Take a reply back while the consultation is open; what it said is forgotten."""
     await replies.withdraw(session, id=reply_id, consultation_id=id, person=user)
+
+
+@own.get("/replies")
+async def own_replies(
+    *,
+    request: Request,
+    response: Response,
+    session: SessionDep,
+    viewer: CurrentUser,
+    after: After = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> OwnReplyPage:
+    """What the caller and their companies replied, to whatever consultation, newest first."""
+    page = await queries.own_replies(session, viewer=viewer, after=after, limit=limit)
+    link(request, response, page.next)
+    return page

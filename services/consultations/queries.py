@@ -26,7 +26,10 @@ from services.consultations.schemas import (
     ConsultationPage,
     ConsultationSummary,
     ContactView,
+    OwnReply,
+    OwnReplyPage,
     Receipt,
+    RepliedCall,
     ReplyPage,
     ReplyState,
     ReplyView,
@@ -269,6 +272,32 @@ async def replies(
         await consultation(session, viewer=viewer, id=consultation_id)
     items, following = cut(found, limit, lambda item: encode(item.id))
     return ReplyPage(items=list(items), next=following)
+
+
+async def own_replies(
+    session: AsyncSession, *, viewer: Principal, after: str | None, limit: int
+) -> OwnReplyPage:
+    """What the viewer and their companies replied, to whatever consultation, newest first.
+
+    Raises `InvalidInputError` for a cursor that is not ours.
+    """
+    wanted = (
+        select(Reply, Consultation)
+        .join(Consultation, col(Consultation.id) == col(Reply.consultation_id))
+        .where(_own(viewer))
+    )
+    if cursor := decode(after, UUID):
+        wanted = wanted.where(col(Reply.id) < cursor[0])
+    rows = await session.execute(wanted.order_by(col(Reply.id).desc()).limit(limit + 1))
+    found = [
+        OwnReply(
+            **reply_view(reply).model_dump(),
+            consultation=RepliedCall.model_validate(call.model_dump()),
+        )
+        for reply, call in rows
+    ]
+    items, following = cut(found, limit, lambda item: encode(item.id))
+    return OwnReplyPage(items=list(items), next=following)
 
 
 async def reply(session: AsyncSession, *, viewer: Principal, id: UUID) -> Reply:

@@ -227,6 +227,29 @@ class ReplyView(Output):
     receipt: Receipt
 
 
+class RepliedCall(Output):
+    """The consultation that a reply is about."""
+
+    id: UUID
+    company_id: UUID | None
+    title: str
+    state: State
+    closes_at: AwareDatetime
+
+
+class OwnReply(ReplyView):
+    """A reply of the caller's or of their company's, with what it is about."""
+
+    consultation: RepliedCall
+
+
+class OwnReplyPage(Output):
+    """The caller's replies, newest first; `next` is the cursor of the following page."""
+
+    items: list[OwnReply]
+    next: str | None
+
+
 class ReplyPage(Output):
     """Replies, newest first; `next` is the cursor of the following page."""
 

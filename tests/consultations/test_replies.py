@@ -5,6 +5,8 @@ import hashlib
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import httpx2
+
 from chassis import clock
 from chassis.ids import new_id
 from contracts.consultations import ReplySubmitted, ReplyWithdrawn
@@ -98,6 +100,32 @@ async def test_a_company_has_one_live_reply(world: World) -> None:
     told = await world.stand.hear(ReplyWithdrawn, reply_id=reply["id"])
     assert set(told) == {"reply_id", "consultation_id", "company_id"}
     assert (await colleague.reply(call)).status_code == 201
+
+
+async def test_people_find_what_they_and_their_companies_replied_wherever_it_was(
+    world: World,
+) -> None:
+    community, buyer = await world.a_community(), await world.a_buyer()
+    member = await world.a_member(community)
+    colleague = await world.somebody(company_id=member.company_id)
+    calls = [await world.published(buyer, community) for _ in range(3)]
+    for call in calls:
+        assert (await member.reply(call)).status_code == 201
+    await buyer.post(f"/{calls[0]}/closure")
+
+    async def own(actor: Actor, **page: object) -> httpx2.Response:
+        url = "/api/consultations/me/replies"
+        return await world.stand.client.get(url, headers=actor.headers, params=page)
+
+    for actor in (member, colleague):
+        found = (await own(actor)).json()["items"]
+        assert [one["consultation"]["id"] for one in found] == calls[::-1]
+        assert [one["consultation"]["state"] for one in found] == ["published"] * 2 + ["closed"]
+        assert found[0]["receipt"]["number"]
+    assert (await own(buyer)).json() == {"items": [], "next": None}
+    first = (await own(member, limit=2)).json()
+    rest = (await own(member, limit=2, after=first["next"])).json()
+    assert [one["consultation"]["id"] for one in rest["items"]] == calls[:1]
 
 
 async def test_a_repeated_reply_is_sent_once(world: World) -> None:
