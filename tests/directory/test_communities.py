@@ -94,6 +94,9 @@ async def test_joining_waits_for_the_animator_who_sees_the_answers(town: Town) -
         MembershipGranted, membership_id=membership, person_id=person.id, company_id=company
     )
     again = await animator.post(f"/memberships/{membership}/decision", {"grant": True})
+    answered = (await animator.get(f"/memberships/{membership}")).json()
+    assert (answered["state"], answered["decided_by"]) == ("active", str(animator.id))
+    assert problem(await town.somebody().get(f"/memberships/{membership}")) == (404, "not-found")
     assert problem(again) == (409, "already-decided")
     [own] = (await person.get("/me/memberships")).json()
     assert (own["state"], own["community"]["slug"]) == ("active", community.slug)

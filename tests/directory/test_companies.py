@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.ids import new_id
 from contracts.directory import (
     CompanyListed,
     CompanyUnlisted,
@@ -12,7 +13,7 @@ from contracts.directory import (
     PersonAttached,
     PersonDetached,
 )
-from tests.directory.town import Town, a_sheet, a_siret, problem
+from tests.directory.town import URL, Town, a_sheet, a_siret, problem
 
 
 async def test_a_company_is_listed_and_its_author_administers_it(town: Town) -> None:
@@ -320,3 +321,23 @@ async def test_a_sole_trader_contact_is_for_members_and_those_who_run_its_commun
             ("+33235112233", "seul@e.example") if shown else (None, None)
         ), name
     assert (await town.somebody().get(f"/companies/{company}")).status_code == 404
+
+
+async def test_who_knows_an_id_learns_the_name_unless_it_is_that_of_a_person(town: Town) -> None:
+    owner = town.somebody()
+    firm = await town.a_company(owner, name="Chaudronnerie de la Seine")
+    alone = await town.a_company(owner, name="Inès Marchand", sole_trader=True)
+    asked = {"id": [firm, alone, str(new_id())]}
+
+    async def told(headers: dict[str, str]) -> dict[str, str]:
+        answer = await town.stand.client.get(f"{URL}/company-names", params=asked, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return {one["id"]: one["name"] for one in answer.json()}
+
+    both = {firm: "Chaudronnerie de la Seine", alone: "Inès Marchand"}
+    assert await told(owner.headers) == both
+    assert await told({}) == await told(town.somebody().headers) == {firm: both[firm]}
+    member, _ = await town.a_member(await town.a_community(open_joining=True))
+    assert await told(member.headers) == both
+    many = await town.stand.client.get(f"{URL}/company-names", params={"id": [firm] * 101})
+    assert many.status_code == 422

@@ -192,14 +192,15 @@ async def _queue(world: World_, *_: Any) -> Call:
     return Call(path={"community": world.community.slug}, send={"params": {"state": "active"}})
 
 
-async def _request(world: World_, *_: Any) -> Call:
+async def _request(world: World_, row: Row, _: str) -> Call:
     async def make() -> str:
         person = world.town.somebody()
         company = await world.town.a_company(person)
         return await world.town.join(person, company, world.closed)
 
     path = {"membership_id": await world.thing("request", make)}
-    return Call(path=path, send={"json": {"grant": True}}, thing=True)
+    send = {"json": {"grant": True}} if row.method == "POST" else {}
+    return Call(path=path, send=send, thing=True)
 
 
 async def _search(*_: Any) -> Call:
@@ -246,6 +247,7 @@ DirectoryWorld.recipes = {
     f"POST {_COMMUNITY}/memberships": _joining,
     f"DELETE {API}/me/memberships/{{membership_id}}": _own_membership,
     f"GET {_COMMUNITY}/memberships": _queue,
+    f"GET {API}/memberships/{{membership_id}}": _request,
     f"POST {API}/memberships/{{membership_id}}/decision": _request,
     f"GET {API}/reference/communes": _search,
     f"GET {API}/reference/naf": _codes,

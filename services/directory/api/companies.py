@@ -8,22 +8,24 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from chassis import idempotency
-from chassis.auth import CurrentUser
+from chassis.auth import OPTIONAL, CurrentUser, OptionalUser
 from chassis.errors import MalformedError
 from chassis.idempotency import AttemptDep
-from chassis.pagination import link
+from chassis.pagination import MAX_LIMIT, link
 from chassis.session import SessionDep
 from services.directory.actions import companies as actions
 from services.directory.api.callers import CurrentViewer
 from services.directory.errors import VersionRequiredError
 from services.directory.queries import companies as queries
 from services.directory.queries.search import search
+from services.directory.queries.viewers import viewer_of
 from services.directory.schemas.companies import (
     AttachmentAcceptance,
     AttachmentView,
     Colleague,
     CompanyChange,
     CompanyForm,
+    CompanyName,
     CompanyPage,
     CompanySearch,
     CompanySheet,
@@ -102,6 +104,19 @@ async def ask(
 async def own_companies(session: SessionDep, user: CurrentUser) -> list[OwnCompany]:
     """The companies that the caller acts for or asked to be attached to."""
     return await queries.own_companies(session, viewer=user.account_id)
+
+
+@router.get("/company-names", openapi_extra=OPTIONAL)
+async def names(
+    session: SessionDep,
+    user: OptionalUser,
+    id: Annotated[list[UUID], Query(max_length=MAX_LIMIT, default_factory=list)],
+) -> list[CompanyName]:
+    """The names of companies whose ids the caller knows already, from a consultation for instance. Of
+    a sole trader, whose name is their own, only for those who may read the sheet.
+    """
+    viewer = await viewer_of(session, user=user) if user else None
+    return await queries.names(session, ids=id, viewer=viewer)
 
 
 @router.get("/companies/{company_id}")

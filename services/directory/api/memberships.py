@@ -21,6 +21,7 @@ from services.directory.schemas.communities import (
     MembershipForm,
     MembershipPage,
     OwnMembership,
+    QueuedMembership,
 )
 
 router = APIRouter(prefix="/api/directory", tags=["memberships"])
@@ -83,6 +84,14 @@ async def queue(
     )
     link(request, response, page.next)
     return page
+
+
+@router.get("/memberships/{membership_id}")
+async def membership(
+    membership_id: UUID, session: SessionDep, viewer: CurrentViewer
+) -> QueuedMembership:
+    """One membership or request, and what was answered to it (animators, agents)."""
+    return await queries.membership(session, membership_id=membership_id, viewer=viewer)
 
 
 @router.post("/memberships/{membership_id}/decision")

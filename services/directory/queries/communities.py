@@ -51,6 +51,21 @@ _NAMES: tuple[Any, ...] = (
 )
 
 
+_QUEUED: Any = (
+    select(
+        Membership,
+        col(Membership.person_id),
+        col(Company.siret),
+        col(Company.name).label("company_name"),
+        col(Profile.last_name),
+        col(Profile.first_name),
+        col(Profile.job_title),
+    )
+    .join(Company, col(Company.id) == col(Membership.company_id))
+    .outerjoin(Profile, col(Profile.person_id) == col(Membership.person_id))
+)
+
+
 def _view(community: Community, companies: int) -> CommunityView:
     return CommunityView(**community.model_dump(), companies=companies)
 
@@ -184,19 +199,8 @@ async def queue(
 ) -> MembershipPage:
     """Memberships in one state, oldest first; raises `NotFoundError` for a stranger."""
     community = await run_community(session, key=key, viewer=viewer)
-    wanted: Any = (
-        select(
-            Membership,
-            col(Membership.person_id),
-            col(Company.siret),
-            col(Company.name).label("company_name"),
-            col(Profile.last_name),
-            col(Profile.first_name),
-            col(Profile.job_title),
-        )
-        .join(Company, col(Company.id) == col(Membership.company_id))
-        .outerjoin(Profile, col(Profile.person_id) == col(Membership.person_id))
-        .where(col(Membership.community_id) == community.id, col(Membership.state) == state)
+    wanted = (
+        _QUEUED.where(col(Membership.community_id) == community.id, col(Membership.state) == state)
         .order_by(col(Membership.requested_at), col(Membership.id))
         .limit(limit + 1)
     )
@@ -210,14 +214,25 @@ async def queue(
         limit,
         lambda row: encode(row[0].requested_at.isoformat(), row[0].id),
     )
-    return MembershipPage(
-        items=[
-            QueuedMembership(
-                **row[0].model_dump(),
-                person=name_in(row),
-                company=CompanyRef(id=row[0].company_id, siret=row.siret, name=row.company_name),
-            )
-            for row in rows
-        ],
-        next=following,
+    return MembershipPage(items=[_queued(row) for row in rows], next=following)
+
+
+async def membership(
+    session: AsyncSession, *, membership_id: UUID, viewer: Viewer
+) -> QueuedMembership:
+    """One membership, in whatever state; raises `NotFoundError` for a stranger to its community."""
+    found = (
+        await session.execute(_QUEUED.where(col(Membership.id) == membership_id))
+    ).one_or_none()
+    if found is None:
+        raise NotFoundError
+    await run_community(session, key=str(found[0].community_id), viewer=viewer)
+    return _queued(found)
+
+
+def _queued(row: Any) -> QueuedMembership:
+    return QueuedMembership(
+        **row[0].model_dump(),
+        person=name_in(row),
+        company=CompanyRef(id=row[0].company_id, siret=row.siret, name=row.company_name),
     )

@@ -1,9 +1,10 @@
 """Reads about one company and its people."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, exists, func, select
+from sqlalchemy import and_, case, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
@@ -32,6 +33,7 @@ from services.directory.schemas.companies import (
     Address,
     AttachmentView,
     Colleague,
+    CompanyName,
     CompanySheet,
     ListedCompany,
     OwnCompany,
@@ -148,6 +150,19 @@ async def listed(session: AsyncSession, *, siret: str, viewer: Viewer) -> Listed
             for name in ("name", "town", "street", "postcode", "commune_code", "naf")
         },
     )
+
+
+async def names(
+    session: AsyncSession, *, ids: Sequence[UUID], viewer: Viewer | None
+) -> list[CompanyName]:
+    """The names of those companies, as far as anybody, or this viewer, may know them."""
+    told = ~col(Company.sole_trader)
+    found = await session.execute(
+        select(col(Company.id), col(Company.name)).where(
+            col(Company.id).in_(ids), or_(told, can_see_company(viewer)) if viewer else told
+        )
+    )
+    return [CompanyName.model_validate(row) for row in found]
 
 
 async def own_companies(session: AsyncSession, *, viewer: UUID) -> list[OwnCompany]:

@@ -132,6 +132,7 @@ class QueuedMembership(Output):
     """A membership, for those who run its community."""
 
     id: UUID
+    community_id: UUID
     person: PersonName
     company: CompanyRef
     state: str

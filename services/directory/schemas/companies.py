@@ -142,6 +142,13 @@ class AttachmentAcceptance(Input):
     role: AttachmentRole = AttachmentRole.COLLEAGUE
 
 
+class CompanyName(Output):
+    """What a company is called."""
+
+    id: UUID
+    name: str
+
+
 class CommunityRef(Output):
     """A community, named."""
 
