@@ -69,11 +69,21 @@ class Form:
         """Every value of a field that has several."""
         return self.values.get(name, ())
 
+    def lines(self, name: str) -> list[str]:
+        """What was typed one a line, or between commas."""
+        parts = self.value(name).replace(",", "\n").splitlines()
+        return [part.strip() for part in parts if part.strip()]
+
     def checked(self, name: str, value: str = "oui") -> bool:
         return value in self.values.get(name, ())
 
     def fail(self, name: str, message: str) -> None:
         self.errors.setdefault(name, message)
+
+    def gather(self, name: str) -> None:
+        """What is wrong with one of several values is wrong with the field that holds them all."""
+        for one in [key for key in self.errors if key.startswith(f"{name}.")]:
+            self.fail(name, self.errors.pop(one))
 
     def require(self, **messages: str) -> bool:
         """Note an error for each field that is empty; returns whether nothing is wrong so far."""

@@ -12,12 +12,34 @@ from chassis import log
 from web import errors, forms, navigation, static
 from web.edge import Edge
 from web.headers import security_headers
-from web.pages import account_access, dashboard, home, joining, leaving
+from web.pages import (
+    account_access,
+    communities,
+    companies,
+    dashboard,
+    directory,
+    home,
+    joining,
+    joining_company,
+    leaving,
+    profiles,
+)
 from web.runtime import open_runtime, runtime_of
 from web.sessions import optional_person
 from web.settings import Settings
 
-ROUTERS = (home.router, account_access.router, joining.router, dashboard.router, leaving.router)
+ROUTERS = (
+    home.router,
+    account_access.router,
+    joining.router,
+    dashboard.router,
+    leaving.router,
+    profiles.router,
+    joining_company.router,
+    companies.router,
+    communities.router,
+    directory.router,
+)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

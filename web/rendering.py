@@ -79,6 +79,19 @@ def paragraphs(text: str) -> Markup:
     return Markup().join(Markup("<p>{}</p>").format(part) for part in shown)
 
 
+def phone(value: str) -> str:
+    """A number of the interface (E.164) as people in France write it; others as they are."""
+    if not value.startswith("+33") or len(value) != len("+33235112233"):
+        return value
+    digits = f"0{value[3:]}"
+    return _NO_BREAK.join(digits[at : at + 2] for at in range(0, 10, 2))
+
+
+def siret(value: str) -> str:
+    """732 829 320 00074."""
+    return _NO_BREAK.join((value[:3], value[3:6], value[6:9], value[9:]))
+
+
 def field_id(name: str) -> str:
     """The id of a form's field."""
     return f"champ-{name.replace('.', '-')}"
@@ -101,6 +114,8 @@ templates.filters |= {
     "number": number,
     "counted": counted,
     "paragraphs": paragraphs,
+    "phone": phone,
+    "siret": siret,
 }
 templates.globals |= {
     "static": static.address,
@@ -147,8 +162,7 @@ def page(
         **values,
     }
     source = templates.get_template(template)
-    partial = fragment is not None and request.headers.get("hx-request-type") == "partial"
-    if fragment is not None and partial:
+    if fragment is not None and wants_part(request):
         html = "".join(source.blocks[fragment](source.new_context(context)))
     else:
         html = source.render(context)
@@ -161,6 +175,11 @@ def page(
         answer.headers["Cache-Control"] = "private, no-cache"
     issued.set_cookie(answer)
     return answer
+
+
+def wants_part(request: Request) -> bool:
+    """Whether htmx asks for a part of the page."""
+    return request.headers.get("hx-request-type") == "partial"
 
 
 def _here(path: str, link: str) -> Markup:

@@ -52,11 +52,12 @@ async def joined(site: Site, tab: Tab, *, closely: bool) -> None:
     await look("Se connecter")
     await tab.go(link)
     await tab.press("Confirmer mon adresse")
-    assert tab.path == "/connexion?fait=confirmation"
+    assert tab.path == "/connexion?suite=/inscription/suite&fait=confirmation"
     await look("Se connecter")
     await tab.fill(email=email, password=PASSWORD)
     await tab.press("Se connecter")
-    assert tab.path == "/tableau-de-bord"
+    assert tab.path == "/inscription/profil"
+    await tab.page.get_by_role("link", name="Tableau de bord").click()
     await look("Tableau de bord")
     assert await tab.page.get_by_role("heading", name="Pour commencer").is_visible()
 

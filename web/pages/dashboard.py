@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from web.gateway import ApiError
+from web.joining import steps
 from web.rendering import page
 from web.sessions import CurrentPerson, Person
 
@@ -26,13 +27,10 @@ async def _steps(person: Person) -> dict[str, Any] | None:
     """What is left of joining: a profile, a company, a community."""
     if person.kinds - {"member"}:
         return None  # somebody who works here
-    profile, companies, memberships = await asyncio.gather(
-        own_profile(person),
-        person.api.get("directory/me/companies"),
-        person.api.get("directory/me/memberships"),
-    )
-    steps = {"profile": bool(profile), "company": bool(companies), "community": bool(memberships)}
-    return None if all(steps.values()) else {"steps": steps}
+    standing = await steps(person)
+    _, profile, company, community = standing.done
+    left = {"profile": profile, "company": company, "community": community}
+    return None if all(left.values()) else {"steps": left}
 
 
 async def _requests(person: Person) -> dict[str, Any] | None:
@@ -52,17 +50,6 @@ BLOCKS: tuple[Block, ...] = (
     Block("retention", "Conservation de votre compte", _kept_until),
 )
 """In the order of the page."""
-
-
-async def own_profile(person: Person) -> dict[str, Any] | None:
-    """What the person said about themself, if anything."""
-    try:
-        found: dict[str, Any] = await person.api.get("directory/me/profile")
-    except ApiError as refused:
-        if refused.status == 404:
-            return None
-        raise
-    return found
 
 
 @router.get("/tableau-de-bord")

@@ -70,4 +70,4 @@ async def confirm_address(request: Request, form: SentForm) -> Response:
         if refused.status not in {410, 422}:
             raise
         return page(request, "joining/expired.html", status=410)
-    return to("/connexion", done="confirmation")
+    return to("/connexion?suite=/inscription/suite", done="confirmation")
