@@ -14,15 +14,22 @@ from web.edge import Edge
 from web.headers import security_headers
 from web.pages import (
     account_access,
+    animating,
+    assistance,
+    buying,
     communities,
     companies,
+    consultations,
     dashboard,
     directory,
+    dpo,
+    dpo_rights,
     home,
     joining,
     joining_company,
     leaving,
     profiles,
+    replies,
 )
 from web.runtime import open_runtime, runtime_of
 from web.sessions import optional_person
@@ -39,6 +46,13 @@ ROUTERS = (
     companies.router,
     communities.router,
     directory.router,
+    consultations.router,
+    replies.router,
+    buying.router,
+    animating.router,
+    dpo.router,
+    dpo_rights.router,
+    assistance.router,
 )
 
 

@@ -25,6 +25,7 @@ HEADER = (
     Link("/consultations", "Consultations", EVERYBODY),
     Link("/animation", "Demandes d'adhésion", frozenset({"manager"})),
     Link("/effacements", "Effacements", frozenset({"dpo"})),
+    Link("/demandes-de-droits", "Demandes de droits", frozenset({"dpo"})),
     Link("/aide", "Aide", frozenset({VISITOR})),
 )
 FOOTER = (
@@ -33,6 +34,7 @@ FOOTER = (
     Link("/accessibilite", "Accessibilité", EVERYBODY),
     Link("/aide", "Aide", EVERYBODY),
     Link("/contact", "Contact et exercice de vos droits", EVERYBODY),
+    Link("/mentions-legales", "Mentions légales", EVERYBODY),
 )
 ACCOUNT = Link("/mon-compte", "Mon compte", frozenset({"member"}))
 

@@ -1,7 +1,7 @@
 """From a template to an answer: French dates and numbers, the frame, fragments for htmx."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from chassis import clock
 from web import navigation, static, words
 from web.forms import KEY_FIELD, SAFE, TOKEN_FIELD, Form, Tokens
 from web.headers import NEVER_STORED
@@ -21,6 +22,8 @@ MONTHS = (
     *("janvier", "février", "mars", "avril", "mai", "juin", "juillet"),
     *("août", "septembre", "octobre", "novembre", "décembre"),
 )
+_MONTH_S = 2_629_800
+_MONTHS_FROM_S = 60 * 86_400
 _NO_BREAK, _THIN = "\u00a0", "\u202f"
 
 templates = Environment(
@@ -59,6 +62,28 @@ def _day(at: date) -> str:
 
 def _time(machine: str, text: str) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(machine, text)
+
+
+def span(length: timedelta) -> str:
+    """How long, in the one unit that matters: 3 mois, 12 jours, 5 heures, 3 minutes."""
+    seconds = max(0, int(length.total_seconds()))
+    if seconds >= _MONTHS_FROM_S:
+        return counted(seconds // _MONTH_S, "mois", "mois")
+    for unit, word in ((86_400, "jour"), (3_600, "heure"), (60, "minute")):
+        if seconds >= unit:
+            return counted(seconds // unit, word)
+    return "moins d'une minute"
+
+
+def left(value: str | datetime) -> str:
+    """The time until an instant; empty once it is over."""
+    rest = instant(value) - clock.now()
+    return span(rest) if rest > timedelta(0) else ""
+
+
+def age(value: str | datetime) -> str:
+    """The time since an instant."""
+    return span(clock.now() - instant(value))
 
 
 def number(value: float) -> str:
@@ -111,6 +136,8 @@ def described(form: Form, name: str, hint: str, *, group: bool = False) -> Marku
 templates.filters |= {
     "day": day,
     "moment": moment,
+    "left": left,
+    "age": age,
     "number": number,
     "counted": counted,
     "paragraphs": paragraphs,

@@ -38,6 +38,59 @@ RIGHTS = {
 }
 """GDPR art. 15 to 21."""
 
+CONSULTATION_STATES = {
+    "draft": "Brouillon",
+    "published": "Ouverte",
+    "closed": "Close",
+    "cancelled": "Annulée",
+}
+CONSULTATION_KINDS = {
+    "sourcing": "Recherche de fournisseurs",
+    "private_call": "Appel à propositions",
+    "public_link": "Consultation hébergée ailleurs",
+}
+REPLY_STATES = {"submitted": "Déposée", "withdrawn": "Retirée"}
+DECIDERS = {"animator": "un animateur de la communauté", "agent": "un conseiller de la chambre"}
+ERASURE_REASONS = {
+    "self_service": "Compte supprimé par la personne",
+    "rights_request": "Demande d'effacement",
+    "retention": "Fin de la durée de conservation",
+    "canary": "Contrôle de la plateforme par un compte fictif",
+}
+OUTCOMES = {
+    "erased": "Effacé, preuve reçue",
+    "nothing_held": "Ne détenait rien, preuve reçue",
+    "kept_under_hold": "Effacé, sauf ce que la loi fait conserver",
+    "waived": "Dispensé de preuve",
+}
+RIGHTS_STATES = {
+    "open": "À traiter",
+    "identity_check": "Identité à vérifier",
+    "answered": "Répondue",
+    "refused": "Refusée",
+}
+RIGHTS_STEPS = {
+    "received": "Demande reçue",
+    "confirmed": "Lien confirmé par la personne",
+    "identity_doubted": "Identité mise en doute, délai suspendu",
+    "identity_checked": "Identité établie",
+    "extended": "Délai prolongé de deux mois",
+    "erasure_started": "Effacement lancé",
+    "export_started": "Copie des données lancée",
+    "processing_stopped": "Traitements arrêtés",
+    "answered": "Réponse envoyée",
+    "refused": "Refus envoyé",
+    "erased": "Effacement terminé",
+    "mail_undeliverable": "Courriel non distribué",
+}
+CHANNELS = {"form": "Formulaire public", "account": "Mon compte", "letter": "Courrier"}
+ACTORS = {
+    "person": "la personne",
+    "agent": "un conseiller",
+    "dpo": "le délégué à la protection des données",
+    "platform": "la plateforme",
+}
+
 
 def participant(name: str) -> str:
     """A service by what people use it for; any other name is that of a partner system."""
