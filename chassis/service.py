@@ -185,8 +185,6 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
             if gate.reason is None:
                 with contextlib.suppress(ReconcilingError):  # later, when it is open again
                     await _begin(runtime)
-            if settings.environment != "test":
-                _collect_rarely()
             yield runtime
         finally:
             await db.dispose()
@@ -219,6 +217,8 @@ def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_runtime(service, configured) as runtime:
+            if settings is None:  # a process of its own, not one of several in somebody else's
+                _collect_rarely()
             app.state.runtime = runtime
             loops = _loops(runtime, worker=configured.run_worker)
             async with running(runtime, loops):
@@ -253,6 +253,7 @@ def _configure_log(service: Service, settings: Settings) -> None:
 
 async def _work(service: Service, settings: Settings) -> None:
     async with open_runtime(service, settings) as runtime:
+        _collect_rarely()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, runtime.stop.set)

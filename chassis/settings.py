@@ -15,7 +15,6 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CCIB_", extra="ignore", frozen=True)
 
-    environment: Literal["local", "test", "production"] = "production"
     database_url: str
     """`postgresql://role:password@host:port/database`, this service's own."""
     database_pool: int = Field(default=10, ge=2, le=100)

@@ -262,7 +262,6 @@ async def standing(
     keys = TokenKeys.load(layout.secrets / "identity" / "tokens")
     settings = wired.settings.model_validate(
         {
-            "environment": "test",
             "database_url": database_url,
             "amqp_url": f"amqp://{name}-{wired.name}:{passwords[wired.name]}@{where}",
             "broker_prefix": f"{name}-",

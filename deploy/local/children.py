@@ -59,7 +59,6 @@ def service_environment(
 ) -> dict[str, str]:
     """What a service and its migrations are told; the broker is added when it answers."""
     return base_environment() | {
-        "CCIB_ENVIRONMENT": "local",
         "CCIB_DATABASE_URL": database_url,
         "CCIB_BROKER_PREFIX": "",
         "CCIB_IDENTITY_URL": ports.url("identity") if "identity" in ports.services else "",
