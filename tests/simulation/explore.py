@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -188,9 +189,13 @@ def broken_walks(
 def score(*, interleavings: int = 1_000_000, first: int = 0) -> tuple[int, int]:
     """For the table of figures: how many interleavings of the model, and how many broke a promise.
 
+    Those that did are printed, with their seeds.
+
     A broken promise is a resurrection or anything else that `promises` forbids. About 3 ms each on
     one processor, shared by all of them. What the real services did stands in `machine.Schedules`:
     `count`, `steps` and `completed`.
     """
     count, broken = broken_walks(interleavings=interleavings, first=first)
+    for one in broken:
+        print(one, file=sys.stderr)
     return count, len(broken)

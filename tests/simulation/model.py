@@ -396,10 +396,11 @@ def _rebuild(w: World) -> None:
             )
         site.broadcasts[position] = (entry, False)
         for erasure, place in site.erasures.items():
+            if place == position:  # nobody was asked by what was reserved
+                for key in [k for k, proof in site.steps.items() if k[0] == erasure and not proof]:
+                    del site.steps[key]
             if place == position and erasure not in w.entries[entry][0]:
                 site.erasures[erasure] = None
-                for key in [key for key in site.steps if key[0] == erasure]:
-                    del site.steps[key]
         _adopt(w, position)
 
 

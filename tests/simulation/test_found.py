@@ -1,6 +1,8 @@
-"""What the model found, done to the real services: three ways in which a restore met a broadcast."""
+"""What the model found, done to the real services: four ways in which a restore met a broadcast."""
 
 from collections.abc import Awaitable, Callable
+
+import pytest
 
 from chassis import service
 from chassis.service import open_runtime
@@ -75,13 +77,10 @@ def _while_copying(world: World, meanwhile: Callable[[], Awaitable[None]]) -> No
     ledger.append = slowly  # type: ignore[method-assign]
 
 
-def test_an_entry_is_not_sent_under_the_position_of_another_that_was_copied(
-    schedules: type[Schedules],
-) -> None:
-    machine = _begin(schedules)
-    world, [person] = machine.world, machine.people
+def _goes_back_and_is_reserved_anew(world: World) -> Callable[[], Awaitable[None]]:
+    """The database is an earlier one, and a replica reserves the position that is being copied."""
 
-    async def goes_back_and_is_reserved_anew() -> None:
+    async def meanwhile() -> None:
         await world.restore("privacy")
         await world.reconcile("privacy")
         process = world.processes["privacy"]
@@ -94,10 +93,19 @@ def test_an_entry_is_not_sent_under_the_position_of_another_that_was_copied(
             except Died:
                 pass
 
+    return meanwhile
+
+
+def test_an_entry_is_not_sent_under_the_position_of_another_that_was_copied(
+    schedules: type[Schedules],
+) -> None:
+    machine = _begin(schedules)
+    world, [person] = machine.world, machine.people
+
     async def story() -> None:
         await people.asks(world, person, "rights")
         await world.back_up("privacy")
-        _while_copying(world, goes_back_and_is_reserved_anew)
+        _while_copying(world, _goes_back_and_is_reserved_anew(world))
         await world.job("privacy", "broadcast")
         for _ in range(5):
             await world.relay("privacy")
@@ -124,4 +132,38 @@ def test_privacy_notices_that_the_copy_holds_what_it_knows_nothing_of(
         await world.job("privacy", "broadcast")
 
     machine.run(story())
+    machine.teardown()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "not-named"])
+def test_who_is_asked_is_told_by_the_entry_that_was_copied_not_by_one_that_was_reserved(
+    schedules: type[Schedules], *, named: bool
+) -> None:
+    """Three of a million walks: whoever only the other entry named could never answer, nor be waived."""
+    machine = _begin(schedules)
+    world, [person] = machine.world, machine.people
+
+    async def story() -> None:
+        await world.set_partner(active=not named)
+        await people.asks(world, person, "rights")
+        await world.back_up("privacy")
+        await world.set_partner(active=named)
+        _while_copying(world, _goes_back_and_is_reserved_anew(world))
+        await world.job("privacy", "broadcast")
+        await world.set_partner(active=named)
+        await _all_but_the_partner(world)
+        steps = await world.rows(
+            "privacy",
+            "SELECT outcome IS NULL AS open, completed_at FROM step JOIN erasure USING (erasure_id)"
+            " WHERE subject_id = $1 AND participant = 'partner'",
+            person.id,
+        )
+        assert [step["open"] for step in steps] == ([True] if named else [])
+        [row] = await world.rows(
+            "privacy", "SELECT completed_at FROM erasure WHERE subject_id = $1", person.id
+        )
+        assert (row["completed_at"] is None) is named
+
+    machine.run(story())
+    machine.ever_restored = {"privacy"}
     machine.teardown()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
-from sqlalchemy import BigInteger, func, select, text, update
+from sqlalchemy import BigInteger, delete, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
@@ -18,7 +18,7 @@ from chassis import clock, subjects
 from chassis.evidence import digest
 from chassis.ledger import LedgerConflictError, Sealed
 from services.privacy.actions import broadcasts
-from services.privacy.models import Broadcast, Erasure
+from services.privacy.models import Broadcast, Erasure, Step
 
 log = structlog.get_logger()
 
@@ -47,10 +47,22 @@ async def is_behind(session: AsyncSession, *, known: int) -> bool:
 async def take_in(session: AsyncSession, sealed: Sealed) -> None:
     """Give the position the entry of the copy; it waits to be sent again, and chased.
 
-    People for whom another entry was reserved there wait for the next one. Raises
-    `LedgerConflictError` when another entry was broadcast from here.
+    People for whom another entry was reserved there wait for the next one; nobody was asked by it, so
+    that whoever takes part is told by the entry of the copy. Raises `LedgerConflictError` when another
+    entry was broadcast from here.
     """
     command = sealed.command()
+    await session.execute(
+        delete(Step).where(
+            col(Step.position) == sealed.position,
+            col(Step.outcome).is_(None),
+            exists().where(
+                col(Broadcast.position) == sealed.position,
+                col(Broadcast.sent_at).is_(None),
+                col(Broadcast.entry_hash) != sealed.entry_hash,
+            ),
+        )
+    )
     values = {
         "broadcast_id": command.broadcast_id,
         "entry": dict(sealed.entry),
@@ -114,13 +126,24 @@ _NAMED = """
     FROM broadcast, jsonb_array_elements(entry -> 'subjects') AS named
     WHERE position = :position
 """
+# Each person with each participant; of people who follow another position, that one sees to it.
 _WHOLE = text(
     f"""
+    WITH asked AS MATERIALIZED (
+        SELECT jsonb_array_elements_text(entry -> 'participants') AS name
+        FROM broadcast WHERE position = :position
+    )
     SELECT NOT EXISTS (
         SELECT FROM ({_NAMED}) AS named
         LEFT JOIN erasure ON erasure.erasure_id = named.erasure_id
         WHERE erasure.position IS NULL
            OR NOT EXISTS (SELECT FROM step WHERE step.erasure_id = named.erasure_id)
+           OR erasure.position = :position AND EXISTS (
+               SELECT FROM asked WHERE NOT EXISTS (
+                   SELECT FROM step
+                   WHERE step.erasure_id = named.erasure_id AND step.participant = asked.name
+               )
+           )
     )
     """  # noqa: S608 - constants only
 )
