@@ -48,14 +48,20 @@ async def declared(request: Request, service: str, table: str) -> Declared | Non
             return Declared(
                 purpose=one["purpose"],
                 readers=readers(one["recipients"]),
-                kept=KEPT.get(one["retention"], one["retention"]),
+                kept=kept_for(one["retention"]),
                 mandatory=[data["label"] for data in one["data"] if data["mandatory"]],
                 optional=[data["label"] for data in one["data"] if not data["mandatory"]],
             )
     return None
 
 
+def kept_for(rule: str) -> str:
+    """A rule of retention in French; what is French already stays as it is."""
+    return KEPT.get(rule, rule)
+
+
 def readers(names: Sequence[str]) -> str:
+    """Recipients in French, as the end of a sentence."""
     if names == ["platform"]:
         return "la plateforme, et personne d'autre"
     *before, last = (READERS.get(name, name) for name in names)

@@ -22,6 +22,9 @@ FORM_COOKIE = "__Host-form"
 TOKEN_FIELD = "form_token"  # noqa: S105 - the name of a field
 KEY_FIELD = "form_key"
 SAFE = {"GET", "HEAD", "OPTIONS"}
+SAID_BY_ORIGIN = {"/cookies"}
+"""Forms without a token: the one on every first page, where a token would need a cookie for somebody
+who has not answered about cookies yet. Where it was sent from is asked all the same."""
 _NONCE = 22
 
 
@@ -135,6 +138,8 @@ async def protect(request: Request) -> None:
         return
     if not _from_here(request):
         raise ForeignRequestError
+    if request.url.path in SAID_BY_ORIGIN:
+        return
     binding = _binding(request)
     if binding is None:
         raise NoCookieError

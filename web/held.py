@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from web.declared import KEPT, readers
+from web.declared import kept_for, readers
 from web.gateway import Api, ApiError
 from web.words import participant, place
 
@@ -129,8 +129,3 @@ def stays(processing: Iterable[Mapping[str, Any]], held: Held | None) -> list[St
         if one["fate"] == "keep"
     }
     return list(found.values())
-
-
-def kept_for(rule: str) -> str:
-    """A rule of retention in French; what is French already stays as it is."""
-    return KEPT.get(rule, rule)

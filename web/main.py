@@ -13,6 +13,7 @@ from web import errors, forms, navigation, static
 from web.edge import Edge
 from web.headers import security_headers
 from web.pages import (
+    account,
     account_access,
     animating,
     assistance,
@@ -28,8 +29,12 @@ from web.pages import (
     joining,
     joining_company,
     leaving,
+    own_data,
+    privacy,
     profiles,
     replies,
+    rights,
+    subscriptions,
 )
 from web.runtime import open_runtime, runtime_of
 from web.sessions import optional_person
@@ -53,6 +58,11 @@ ROUTERS = (
     dpo.router,
     dpo_rights.router,
     assistance.router,
+    privacy.router,
+    rights.router,
+    account.router,
+    own_data.router,
+    subscriptions.router,
 )
 
 

@@ -27,4 +27,16 @@ DONE = {
     "adhesion-refusee": "La demande est refusée. La personne lira votre motif.",
     "dispense": "La dispense est enregistrée. Le certificat la dira.",
     "demande-traitee": "C'est enregistré, et la personne en est informée.",
+    "mot-de-passe-change": "Votre mot de passe est changé. Vos autres sessions sont fermées.",
+    "sessions": "C'est fermé. Sur l'autre appareil, il faudra se reconnecter.",
+    "communaute-quittee": (
+        "Vous avez quitté la communauté. Ses animateurs ne voient plus votre profil par elle."
+    ),
+    "entreprise-quittee": "Vous n'agissez plus pour cette entreprise.",
+    "abonnements": "Vos choix sont enregistrés.",
+    "tout-refuse": "Vous ne recevrez plus que ce qui est nécessaire.",
+    "copie-partie": "Cette copie n'existe plus. Demandez-en une autre.",
+    "demande": "Votre demande est enregistrée. Vous en suivez les étapes ici.",
+    "cookies": "Votre choix est enregistré. Nous le redemanderons dans six mois.",
+    "demande-oubliee": "Plus rien sur cet appareil ne mène à votre demande. Elle suit son cours.",
 }

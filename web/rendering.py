@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from chassis import clock
-from web import navigation, static, words
+from web import cookie_choice, navigation, static, words
 from web.forms import KEY_FIELD, SAFE, TOKEN_FIELD, Form, Tokens
 from web.headers import NEVER_STORED
 from web.messages import DONE
@@ -117,6 +117,11 @@ def siret(value: str) -> str:
     return _NO_BREAK.join((value[:3], value[3:6], value[6:9], value[9:]))
 
 
+def first(text: str, *, upper: bool = True) -> str:
+    """The same with another first letter, as the beginning or the rest of a sentence."""
+    return (text[:1].upper() if upper else text[:1].lower()) + text[1:]
+
+
 def field_id(name: str) -> str:
     """The id of a form's field."""
     return f"champ-{name.replace('.', '-')}"
@@ -143,6 +148,7 @@ templates.filters |= {
     "paragraphs": paragraphs,
     "phone": phone,
     "siret": siret,
+    "first": first,
 }
 templates.globals |= {
     "static": static.address,
@@ -186,6 +192,8 @@ def page(
         "footer": navigation.shown(navigation.FOOTER, kinds=kinds, pages=pages),
         "account": navigation.shown((navigation.ACCOUNT,), kinds=kinds, pages=pages),
         "pages": pages,
+        "ask_cookies": cookie_choice.to_ask(request),
+        "came_here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         **values,
     }
     source = templates.get_template(template)

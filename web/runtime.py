@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from web.settings import Settings
 CLIENT = "web"
 _RENEW_BEFORE_END_S = 30
 _KEPT_AT_MOST = 10_000
+_ONCE_S = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +71,23 @@ class Runtime:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     kept: dict[str, tuple[float, Any]] = field(default_factory=dict)
     """Public answers that hardly change, and until when they serve."""
-    departures: dict[str, asyncio.Task[Any]] = field(default_factory=dict, repr=False)
-    """Deletions that were asked for a moment ago, for a form that is sent twice."""
+    under_way: dict[str, asyncio.Task[Any]] = field(default_factory=dict, repr=False)
+    """What was asked for `once` a moment ago."""
+
+    async def once(self, name: str, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Ask, and give the same answer to the same question for a minute; refusals are not kept.
+
+        For keys that are given one single time: of a double click the browser hears the second answer.
+        """
+        task = self.under_way.get(name)
+        if task is None:
+            task = self.under_way[name] = asyncio.create_task(ask())
+            asyncio.get_running_loop().call_later(_ONCE_S, self.under_way.pop, name, None)
+        try:
+            return await asyncio.shield(task)
+        except Exception:
+            self.under_way.pop(name, None)
+            raise
 
     async def as_client(self, path: str, body: dict[str, Any], *, api: Api) -> Any:
         """Post as the client `web`; a token that is refused, after a change of keys, is replaced."""

@@ -1,16 +1,14 @@
 """Leaving: what goes and what stays, the password, then the erasure as it happens, with its proof."""
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from web import sessions
+from web.followed import Followed, Memory
 from web.forms import Form, SentForm, blank
 from web.gateway import ApiError
 from web.headers import NEVER_STORED
@@ -22,19 +20,8 @@ from web.words import WAIVERS, participant, place
 
 router = APIRouter()
 
-COOKIE = "__Host-erasure"
-"""The reference and the key of an erasure, so that the browser that asked for it can follow it."""
-_KEPT = timedelta(days=62)
-"""Two months: the legal deadline, and time to come back for the certificate."""
-_TWICE_S = 60
+KEPT = Memory("__Host-erasure")
 FOLLOW = "/mon-effacement"
-
-
-class Followed(NamedTuple):
-    """An erasure, and the key that was given to whoever asked for it."""
-
-    erasure_id: str
-    key: str
 
 
 @router.get("/mon-compte/suppression")
@@ -49,18 +36,15 @@ async def delete_account(request: Request, person: OptionalPerson, form: SentFor
         form.fail("password", "Indiquez votre mot de passe pour confirmer.")
         return await _decision(request, person, form)
     name = f"{request.cookies.get(sessions.COOKIE, '')}.{form.key}"
-    departures = runtime_of(request).departures
-    if name not in departures:
+
+    async def leave() -> Any:
         if person is None:
             raise sessions.LoginNeededError
-        departures[name] = asyncio.create_task(_leave(person, password))
+        return (await person.api.delete("identity/me", {"password": password})).data
+
     try:
-        # A form that is sent twice gets the answer of the first: the key is given once, and the
-        # browser listens to the second.
-        given = await asyncio.shield(departures[name])
-        asyncio.get_running_loop().call_later(_TWICE_S, departures.pop, name, None)
+        given = await runtime_of(request).once(name, leave)
     except ApiError as refused:
-        departures.pop(name, None)
         if person is None:
             raise
         if refused.slug == "wrong-credentials":
@@ -72,12 +56,8 @@ async def delete_account(request: Request, person: OptionalPerson, form: SentFor
         return await _decision(request, person, form)
     answer = to(f"{FOLLOW}?nouveau=oui")
     sessions.clear_cookie(request, answer)
-    _remember(answer, Followed(given["erasure_id"], given["key"]))
+    KEPT.keep(answer, Followed(given["erasure_id"], given["key"]))
     return answer
-
-
-async def _leave(person: Person, password: str) -> Any:
-    return (await person.api.delete("identity/me", {"password": password})).data
 
 
 async def _decision(request: Request, person: Person, form: Form) -> Response:
@@ -99,13 +79,13 @@ async def _decision(request: Request, person: Person, form: Form) -> Response:
 @router.get(FOLLOW)
 async def follow(request: Request, nouveau: str = "", suivre: str = "") -> Response:
     """As it stands now. Asked again by htmx, by the reader, or by the browser if the reader wants so."""
-    followed = _followed(request)
+    followed = KEPT.of(request)
     if followed is None:
         return page(request, "leaving/find.html", form=blank())
     found = await _erasure(request, followed)
     if found is None:
         answer = page(request, "leaving/find.html", form=blank(), lost=True)
-        _forget(answer)
+        KEPT.forget(answer)
         return answer
     done = found["state"] == "completed"
     certificate = await _certificate(request, followed) if done else None
@@ -114,7 +94,7 @@ async def follow(request: Request, nouveau: str = "", suivre: str = "") -> Respo
         "leaving/follow.html",
         fragment="progress",
         erasure=found,
-        entries=_entries(found),
+        entries=entries(found),
         proven=sum(step["outcome"] is not None for step in found["steps"]),
         left=_left(certificate) if certificate else [],
         tombstone=certificate["tombstone"] if certificate else "",
@@ -135,9 +115,9 @@ async def find(request: Request, form: SentForm) -> Response:
         reference="Indiquez le numéro de l'effacement.", key="Indiquez la clé de suivi."
     ):
         followed = Followed(form.value("reference"), "".join(form.value("key").split()))
-        if _plausible(followed) and await _erasure(request, followed):
+        if followed.plausible and await _erasure(request, followed):
             answer = to(FOLLOW)
-            _remember(answer, followed)
+            KEPT.keep(answer, followed)
             return answer
         form.title = "Aucun effacement ne correspond à ce numéro et à cette clé."
         form.fail("reference", "Vérifiez le numéro, tel qu'il vous a été montré.")
@@ -149,21 +129,21 @@ async def find(request: Request, form: SentForm) -> Response:
 async def forget(_: Request) -> Response:
     """Nothing on this device leads to the erasure any more; it goes on all the same."""
     answer = to(FOLLOW, done="suivi-oublie")
-    _forget(answer)
+    KEPT.forget(answer)
     return answer
 
 
 @router.get(f"{FOLLOW}/fiche.txt")
 async def leaflet(request: Request) -> Response:
     """Reference and key as a file: the key is too long to be written down."""
-    followed = _followed(request)
+    followed = KEPT.of(request)
     if followed is None:
         return to(FOLLOW)
     address = runtime_of(request).settings.public_url
     text = (
         "CCI Business : suivi de l'effacement de votre compte\r\n\r\n"
         f"Page de suivi : {address}{FOLLOW}\r\n"
-        f"Numéro : {followed.erasure_id}\r\n"
+        f"Numéro : {followed.reference}\r\n"
         f"Clé : {followed.key}\r\n\r\n"
         "Qui a ce numéro et cette clé voit l'avancement et le certificat, et rien d'autre.\r\n"
     )
@@ -182,13 +162,13 @@ async def certificate_json(request: Request) -> Response:
 
 async def _download(request: Request, media_type: str, name: str) -> Response:
     """As privacy signed it, byte for byte; without a proof yet, the page that says why."""
-    followed = _followed(request)
+    followed = KEPT.of(request)
     if followed is None:
         return to(FOLLOW)
     try:
         found = await visitor(request).send(
             "GET",
-            f"privacy/certificates/{followed.erasure_id}",
+            f"privacy/certificates/{followed.reference}",
             headers={"Erasure-Key": followed.key, "Accept": media_type},
         )
     except ApiError as refused:
@@ -219,7 +199,7 @@ async def _ask(request: Request, what: str, followed: Followed) -> dict[str, Any
     try:
         answer = await visitor(request).send(
             "GET",
-            f"privacy/{what}/{followed.erasure_id}",
+            f"privacy/{what}/{followed.reference}",
             headers={"Erasure-Key": followed.key},
         )
     except ApiError as refused:
@@ -230,7 +210,7 @@ async def _ask(request: Request, what: str, followed: Followed) -> dict[str, Any
     return found
 
 
-def _entries(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def entries(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The timeline: the wish, every service and partner, the certificate."""
     steps = sorted(found["steps"], key=lambda step: place(step["participant"]))
     done = found["completed_at"]
@@ -309,36 +289,3 @@ def _left(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
             for what, _, why in [one["what"].partition(" : ")]
         ),
     ]
-
-
-def _plausible(followed: Followed) -> bool:
-    """Fit for an address and a header: it comes from a browser."""
-    try:
-        UUID(followed.erasure_id)
-    except ValueError:
-        return False
-    return followed.key.replace(".", "").replace("-", "").replace("_", "").isalnum() and (
-        followed.key.isascii() and len(followed.key) <= 2000
-    )
-
-
-def _followed(request: Request) -> Followed | None:
-    erasure_id, _, key = request.cookies.get(COOKIE, "").partition(".")
-    found = Followed(erasure_id, key)
-    return found if _plausible(found) else None
-
-
-def _remember(answer: Response, followed: Followed) -> None:
-    answer.set_cookie(
-        COOKIE,
-        f"{followed.erasure_id}.{followed.key}",
-        max_age=int(_KEPT.total_seconds()),
-        path="/",
-        secure=True,
-        httponly=True,
-        samesite="lax",
-    )
-
-
-def _forget(answer: Response) -> None:
-    answer.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
