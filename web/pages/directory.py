@@ -13,7 +13,7 @@ from web.forms import Form, blank
 from web.gateway import Api, ApiError
 from web.rendering import page
 from web.runtime import runtime_of
-from web.sessions import CurrentPerson
+from web.sessions import CurrentPerson, Person
 
 router = APIRouter()
 
@@ -23,6 +23,7 @@ DISTANCES = (
     *(("60", "à 60 km"), ("100", "à 100 km"), ("200", "à 200 km")),
 )
 _USUAL = "30"
+_PAGE = 20
 _SHOWN = 8
 """Values of a facet that stand open, with those that were chosen; the others are behind a fold."""
 
@@ -70,7 +71,6 @@ async def directory(request: Request, person: CurrentPerson) -> Response:
     communities = await runtime_of(request).public("directory/communities?limit=100")
     names = {one["id"]: one["name"] for one in communities["items"]}
     facets = _facets(found, wish, names)
-    own: list[Any] = [] if found["total"] else await person.api.get("directory/me/memberships")
     return page(
         request,
         "directory/search.html",
@@ -84,12 +84,16 @@ async def directory(request: Request, person: CurrentPerson) -> Response:
         chips=_chips(facets, wish, places, form),
         distances=DISTANCES,
         shown=_SHOWN,
-        outside=not found["total"] and not _insider(person, own) and not form.failed,
+        outside=len(found["items"]) < _PAGE and await _outside(person),
     )
 
 
-def _insider(person: Any, memberships: list[Any]) -> bool:
-    return bool(person.manages) or any(one["state"] == "active" for one in memberships)
+async def _outside(person: Person) -> bool:
+    """Who belongs to no community sees their own companies at most."""
+    if person.manages:
+        return False
+    memberships = await person.api.get("directory/me/memberships")
+    return all(one["state"] != "active" for one in memberships)
 
 
 def _distance(wish: Wish) -> str:
@@ -113,7 +117,7 @@ def _folded(text: str) -> str:
 
 async def _search(api: Api, wish: Wish, form: Form, places: list[dict[str, Any]]) -> dict[str, Any]:
     wanted: dict[str, Any] = {name: wish.all(name) for name, _ in FACETS}
-    wanted |= {"q": wish.first("q")[:200], "after": wish.first("after"), "limit": 20}
+    wanted |= {"q": wish.first("q")[:200], "after": wish.first("after"), "limit": _PAGE}
     if places:
         code, distance = places[0]["code"], form.value("distance")
         wanted |= {"commune": code} if distance == "0" else {"near": code, "radius_km": distance}
