@@ -1,8 +1,9 @@
 """Communities: what they are, and joining one."""
 
 import asyncio
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from web.declared import declared
@@ -15,6 +16,9 @@ from web.sessions import AnyApi, CurrentPerson, OptionalPerson, Person
 
 router = APIRouter()
 
+Slug = Annotated[str, Path(pattern="^[a-z0-9-]{1,80}$")]
+"""Public name of a community; anything else is no page."""
+
 _READ = (("profile", "Votre profil"), ("photo", "Votre photo"), ("company", "La fiche de votre entreprise"), ("membership", "Votre adhésion"))  # fmt: skip
 
 
@@ -25,7 +29,7 @@ async def communities(request: Request, api: AnyApi, after: str = "") -> Respons
 
 
 @router.get("/communautes/{slug}")
-async def community(request: Request, api: AnyApi, person: OptionalPerson, slug: str) -> Response:
+async def community(request: Request, api: AnyApi, person: OptionalPerson, slug: Slug) -> Response:
     found = await api.get(f"directory/communities/{slug}")
     own = await person.api.get("directory/me/memberships") if person else []
     return page(
@@ -65,13 +69,13 @@ async def _department(person: Person, standing: Steps) -> str:
 
 
 @router.get("/communautes/{slug}/rejoindre")
-async def join(request: Request, person: CurrentPerson, slug: str) -> Response:
+async def join(request: Request, person: CurrentPerson, slug: Slug) -> Response:
     return await _join_page(request, person, blank(), slug)
 
 
 @router.post("/communautes/{slug}/rejoindre")
 async def send_request(
-    request: Request, person: CurrentPerson, form: SentForm, slug: str
+    request: Request, person: CurrentPerson, form: SentForm, slug: Slug
 ) -> Response:
     """Join, then refuse the newsletter: sent again, both are done once."""
     if form.require(company_id="Choisissez l'entreprise pour laquelle vous adhérez."):

@@ -1,5 +1,6 @@
 """The company of somebody who joins: found by its SIRET, or made."""
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -70,14 +71,18 @@ def _by_siret(siret: str) -> str:
 
 async def _listed(person: Person, form: Form) -> dict[str, Any] | None:
     """The company that bears this SIRET, if one does; a number that is none is an error."""
-    if not form.require(siret="Indiquez le numéro SIRET de votre entreprise."):
+    if form.require(siret="Indiquez le numéro SIRET de votre entreprise.") and not re.fullmatch(
+        r"[\d\s.]+", form.value("siret")
+    ):
+        form.fail("siret", "Un SIRET compte 14 chiffres, et rien d'autre.")
+    if form.failed:
         return None
     try:
         found: dict[str, Any] = await person.api.get(_by_siret(form.value("siret")))
     except ApiError as refused:
         if refused.status == 422:
             form.fail("siret", next(iter(refused.errors.values()), refused.title))
-        elif refused.status != 404 or "/" in form.value("siret"):
+        elif refused.status != 404:
             form.refuse(refused, at="siret")
         return None
     return found
