@@ -47,7 +47,7 @@ class Site:
             )
             if len(found) >= count:
                 mail = (await self.http.get(f"{self.mail}/messages/{found[-1]['id']}")).json()
-                [path] = [word for word in mail["text"].split() if word.startswith(self.base)]
+                [path] = [word for word in mail["text"].split() if word.startswith(f"{self.base}/")]
                 return path.removeprefix(self.base)
             await asyncio.sleep(0.05)
         raise AssertionError(f"no {count} mails to {address}")
