@@ -39,6 +39,29 @@ async def _requests(person: Person) -> dict[str, Any] | None:
     return {"communities": await person.api.get("directory/me/managed-communities")}
 
 
+async def _calls(person: Person) -> dict[str, Any] | None:
+    """A buyer's consultations, the latest first."""
+    if "buyer" not in person.roles:
+        return None
+    found = await person.api.get("consultations/consultations", mine="true", limit=3)
+    return {"items": found["items"]}
+
+
+async def _protection(person: Person) -> dict[str, Any] | None:
+    """What the DPO has to look at first."""
+    if "dpo" not in person.roles:
+        return None
+    late, rights = await asyncio.gather(
+        person.api.get("privacy/escalations"), person.api.get("privacy/rights-requests")
+    )
+    return {"late": late, "rights": rights}
+
+
+async def _operations(person: Person) -> dict[str, Any] | None:
+    """Where an operator's things are: none of them is on this site."""
+    return {} if "operator" in person.roles else None
+
+
 async def _kept_until(person: Person) -> dict[str, Any] | None:
     kept = await person.api.get("privacy/me/retention")
     return kept if kept["kept_until"] else None
@@ -47,6 +70,9 @@ async def _kept_until(person: Person) -> dict[str, Any] | None:
 BLOCKS: tuple[Block, ...] = (
     Block("steps", "Pour commencer", _steps),
     Block("requests", "Demandes d'adhésion", _requests),
+    Block("calls", "Vos consultations", _calls),
+    Block("protection", "Protection des données", _protection),
+    Block("operations", "Exploitation", _operations),
     Block("retention", "Conservation de votre compte", _kept_until),
 )
 """In the order of the page."""
