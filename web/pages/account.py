@@ -79,15 +79,20 @@ async def end_sessions(person: CurrentPerson, form: SentForm) -> Response:
 
 @router.get("/mon-compte/communautes")
 async def communities(request: Request, person: CurrentPerson) -> Response:
+    return page(request, "account/communities.html", memberships=await _memberships(person))
+
+
+async def _memberships(person: Person) -> list[dict[str, Any]]:
+    """Without those that are over: there is nothing left to leave."""
     found = await person.api.get("directory/me/memberships")
-    return page(request, "account/communities.html", memberships=found)
+    return [one for one in found if one["state"] != "ended"]
 
 
 @router.get("/mon-compte/communautes/{membership_id}/quitter")
 async def leaving_community(
     request: Request, person: CurrentPerson, membership_id: str
 ) -> Response:
-    found = _named(await person.api.get("directory/me/memberships"), membership_id)
+    found = _named(await _memberships(person), membership_id)
     if found is None:
         return to("/mon-compte/communautes")
     return page(request, "account/leave_community.html", membership=found, form=blank())
@@ -111,7 +116,7 @@ async def leaving_company(request: Request, person: CurrentPerson, company_id: s
     found = _named(await person.api.get("directory/me/companies"), company_id)
     if found is None:
         return to("/mon-compte/entreprises")
-    memberships = await person.api.get("directory/me/memberships")
+    memberships = await _memberships(person)
     lost = [one for one in memberships if one["company"]["id"] == company_id]
     return page(
         request, "account/leave_company.html", company=found, memberships=lost, form=blank()
