@@ -1,11 +1,14 @@
 """One platform for all schedules, in a loop of its own: a state machine is not asynchronous."""
 
 import asyncio
+import gc
+import logging
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from types import SimpleNamespace
 
 import pytest
+import uvloop
 
 from chassis import clock
 from tests.simulation import people
@@ -19,7 +22,7 @@ def schedules(
     servers: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[type[Schedules]]:
     """The machine, on a platform that is up."""
-    with asyncio.Runner() as runner:
+    with _sparing(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         stack = AsyncExitStack()
         Schedules.runner = runner
         try:
@@ -35,13 +38,31 @@ def schedules(
             clock.rehearse(clock.rehearsed() * 0)
 
 
+@contextmanager
+def _sparing() -> Iterator[None]:
+    """No log of what goes well, and no looking through all memory again and again."""
+    usual = gc.get_threshold()
+    logging.disable(logging.WARNING)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
+        logging.disable(logging.NOTSET)
+
+
 async def _settle(world: World) -> None:
     """Everybody knows everybody, and somebody lives there who will ask for nothing."""
     Schedules.community = await people.an_open_community(world)
     Schedules.bystander = person = await people.signs_up(world)
-    for what in ("profile", "company", "join", "consent"):
-        await people.acts(world, person, what, community=Schedules.community)
     machine = Schedules.__new__(Schedules)
     machine.people = []
-    await machine._drain()
+    # Who has joined would be told of everything that others publish.
+    for acts in (("profile", "company", "join", "consent"), ("refuse",)):
+        for what in acts:
+            await people.acts(world, person, what, community=Schedules.community)
+        await machine._drain()
     Schedules.likeness = {name: await people.portrait(world, name, person) for name in SERVICES}

@@ -7,6 +7,7 @@ left is allowed to happen, and everybody who asked must be gone everywhere, with
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -20,10 +21,12 @@ from tests.simulation.people import ACTS, Person
 from tests.simulation.world import PARTNER, WIRED, World
 
 SERVICES = tuple(WIRED)
+BROADCAST = ("privacy", "broadcast")
 JOBS = (
-    ("privacy", "broadcast"),
+    BROADCAST,
     ("privacy", "complete"),
     ("privacy", "chase"),
+    ("privacy", "catch_up"),
     ("identity", "repeat_deletions"),
 )
 _ROUNDS = 40
@@ -33,6 +36,28 @@ _UNDER_WAY = (
     "SELECT (SELECT count(*) FROM outbox) AS said,"
     " (SELECT count(*) FROM inbox WHERE state = 'waiting') AS waiting"
 )
+
+_UNTOLD = """
+SELECT erasure_id, position FROM erasure JOIN broadcast USING (position)
+WHERE reserved_at > (SELECT registered_at FROM participant WHERE name = $1)
+  AND NOT EXISTS (SELECT FROM step WHERE step.erasure_id = erasure.erasure_id AND participant = $1)
+  AND NOT EXISTS (
+    SELECT FROM missed WHERE missed.erasure_id = erasure.erasure_id AND participant = $1)
+"""
+"""Erasures of which the partner, who is back, has never heard."""
+
+_WORK_FOR_JOBS = {
+    "privacy": """
+SELECT EXISTS (SELECT FROM erasure WHERE completed_at IS NULL)
+    OR EXISTS (SELECT FROM broadcast WHERE sent_at IS NULL)
+    OR EXISTS (SELECT FROM missed WHERE outcome IS NULL)
+    OR EXISTS (
+        SELECT FROM participant WHERE kind = 'partner' AND active
+          AND coalesce(looked_through, 0) < (SELECT max(position) FROM broadcast)
+    )""",
+    "identity": "SELECT EXISTS (SELECT FROM erasure_request)",
+}
+"""Whether a run of the jobs could do anything: most runs could not, and cost as much."""
 
 _STUCK = "state IN ('waiting', 'dead', 'parked')"
 
@@ -58,19 +83,35 @@ class Schedules(RuleBasedStateMachine):
         return self.runner.run(work)
 
     @initialize(
-        restores=st.integers(0, 7),
+        goes_back=st.sampled_from((*SERVICES, *[None] * 30)),
         together=st.booleans(),
         before=st.lists(st.sampled_from(ACTS), max_size=4),
+        heard=st.booleans(),
     )
-    def begin(self, *, restores: int, together: bool, before: list[str]) -> None:
+    def begin(
+        self,
+        *,
+        together: bool = False,
+        before: Sequence[str] = (),
+        heard: bool = False,
+        goes_back: str | None = None,
+    ) -> None:
+        """`heard`: everybody knows of the first one's company and acts, so that more is open to them.
+
+        `goes_back`: the service of which there is a backup from here on; it is restored some time.
+        """
         type(self).count += 1
-        self.may_restore = 2 if restores == 0 else 0
+        self.may_restore = 2 if goes_back else 0
         self.ever_restored: set[str] = set()
         self.forgotten: set[tuple[str, UUID]] = set()
         self.people: list[Person] = []
         self.run(self._begin(2 if together else 1))
-        for what in before:
+        for what in ("company", *before) if heard else before:
             self.acts(who=0, what=what, dies=0)
+            if heard:
+                self.run(self._spread())
+        if goes_back:
+            self.is_backed_up(name=goes_back)
 
     async def _begin(self, many: int) -> None:
         for queue in self.world.broker.queues.values():
@@ -162,10 +203,11 @@ class Schedules(RuleBasedStateMachine):
 
     async def _holds(self) -> None:
         assert not self.world.spoken, self.world.spoken
-        for name in SERVICES:
+        changed, self.world.touched = self.world.touched, set()
+        for name in sorted(changed):
             for person in self.people:
                 await self._forgotten_stays_forgotten(name, person)
-        for person in self.people:
+        for person in self.people if "privacy" in changed else ():
             await self._completed_is_proven(person)
 
     async def _forgotten_stays_forgotten(self, name: str, person: Person) -> None:
@@ -211,6 +253,9 @@ class Schedules(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if getattr(self, "people", None):
+            if self.may_restore and any(self.world.copies.values()):
+                self.is_restored(which=0)
+                self.holds()
             self.run(self._end())
 
     async def _end(self) -> None:
@@ -224,6 +269,8 @@ class Schedules(RuleBasedStateMachine):
                 await self._drain()
             if person.asked:
                 await self._is_gone(person)
+        untold = await self.world.rows("privacy", _UNTOLD, PARTNER)
+        assert not untold, f"the partner was never told of {[dict(row) for row in untold]}"
         for name, before in self.likeness.items():
             after = await people.portrait(self.world, name, self.bystander)
             assert after == before, f"{name} has touched somebody else"
@@ -262,22 +309,30 @@ class Schedules(RuleBasedStateMachine):
             for name in SERVICES:
                 if round_ % 3 == 0 or self.world.processes[name].runtime.gate.reason is not None:
                     await self.world.reconcile(name)
-            for job in JOBS:
-                await self.world.job(*job)
-            for name in SERVICES:
-                [row] = await self.world.rows(name, _UNDER_WAY)
-                if row["waiting"]:
-                    await self.world.retry(name)
-                while row["said"] and await self.world.relay(name):
-                    pass
-            for queue, held in list(self.world.broker.queues.items()):
-                if held and queue.partition(".")[2] not in ("dead", "unrouted"):
-                    await self.world.deliver(queue, *range(len(held)))
+            await self.world.job(*BROADCAST)  # notices that privacy went back and knows of no work
+            for name, under_way in _WORK_FOR_JOBS.items():
+                [row] = await self.world.rows(name, under_way)
+                for job in JOBS if row[0] else ():
+                    if job[0] == name and job != BROADCAST:
+                        await self.world.job(*job)
+            await self._spread()
             if not await self._left():
                 return
             if round_ % 2:
                 await self.world.hours_pass()
         raise AssertionError(f"does not come to rest: {await self._left()}")
+
+    async def _spread(self) -> None:
+        """Relay what was said, and deliver it."""
+        for name in SERVICES:
+            [row] = await self.world.rows(name, _UNDER_WAY)
+            if row["waiting"]:
+                await self.world.retry(name)
+            while row["said"] and await self.world.relay(name):
+                pass
+        for queue, held in list(self.world.broker.queues.items()):
+            if held and queue.partition(".")[2] not in ("dead", "unrouted"):
+                await self.world.deliver(queue, *range(len(held)))
 
     async def _left(self) -> list[str]:
         """What is still under way."""
@@ -299,6 +354,11 @@ class Schedules(RuleBasedStateMachine):
             mine,
         ):
             left.append(f"erasure {row['erasure_id']}")
+        if self.world.partner_active:
+            owed = await self.world.rows(
+                "privacy", "SELECT position FROM missed WHERE outcome IS NULL"
+            )
+            left += [f"the partner owes position {row['position']}" for row in owed]
         for row in await self.world.rows(
             "identity", "SELECT erasure_id FROM erasure_request WHERE account_id = ANY($1)", mine
         ):

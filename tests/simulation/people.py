@@ -4,6 +4,8 @@ import json
 import random
 import secrets
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -20,7 +22,7 @@ from chassis.ids import new_id
 from contracts.privacy import Reason
 from services.identity.actions import links
 from services.privacy.actions import broadcasts
-from tests.simulation.world import World
+from tests.simulation.world import WIRED, World
 
 PASSWORD = "Sept-Péniches-Bleues-42"
 
@@ -103,13 +105,14 @@ async def acts(world: World, person: Person, what: str, *, community: str, dies:
             )
         case "leave" if person.company:
             await call("directory", "DELETE", f"/companies/{person.company}/attachments/me")
-        case "publish":
+        case "publish" if person.company:
             draft = {
+                "company_id": person.company,
                 "title": "Vannes en inox",
                 "description": "Deux cents vannes.",
                 "kind": "sourcing",
                 "communities": [community],
-                "closes_at": "2126-01-01T00:00:00Z",
+                "closes_at": (clock.now() + timedelta(days=30)).isoformat(),
                 "contact": {"name": f"Contact {word}"},
             }
             made = await call("consultations", "POST", "/consultations", json=draft)
@@ -222,7 +225,15 @@ async def found(world: World, name: str, text: str) -> list[str]:
 
 async def held(world: World, name: str, person: UUID) -> dict[str, int]:
     """Rows that name the person and may not outlive them, and whether there is a tombstone."""
-    catalogue = world.processes[name].wired.catalogue
+    counted: dict[str, int] = {}
+    for row in await world.rows(name, _places(name), person):
+        counted[row["place"]] = counted.get(row["place"], 0) + row["count"]
+    return counted
+
+
+@cache
+def _places(name: str) -> str:
+    catalogue = WIRED[name].catalogue
     looks = [
         f'SELECT \'{table.name}\' AS place, count(*) FROM "{table.name}" WHERE "{column.name}" = $1'
         for table in catalogue.metadata.tables.values()
@@ -232,11 +243,7 @@ async def held(world: World, name: str, person: UUID) -> dict[str, int]:
     looks.append(
         "SELECT 'tombstone', count(*) FROM data_subject WHERE id = $1 AND erased_at IS NOT NULL"
     )
-    rows = await world.rows(name, " UNION ALL ".join(looks), person)
-    counted: dict[str, int] = {}
-    for row in rows:
-        counted[row["place"]] = counted.get(row["place"], 0) + row["count"]
-    return counted
+    return " UNION ALL ".join(looks)
 
 
 async def portrait(world: World, name: str, person: Person) -> str:

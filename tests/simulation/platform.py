@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,14 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx2
 import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import (
     commands,
     crash,
+    live_schema,
     restore,
     service,
     topology,
@@ -24,11 +28,26 @@ from chassis.ids import new_id
 from chassis.migrations import upgrade
 from deploy.local.keys import make_secrets
 from deploy.local.layout import REPOSITORY, Layout
+from services.identity import credentials
 from services.identity.credentials import TokenKeys
 from tests.simulation.bus import Broker
 from tests.simulation.world import ISSUER, PREFIX, WIRED, Armed, Process, World
 
+Facts = list[live_schema.Fact]
 _NOWHERE = "amqp://nobody:nothing@127.0.0.1:9/simulated?heartbeat=10"
+
+
+def _read_once(read: Callable[[AsyncSession], Awaitable[Facts]]) -> Callable[..., Awaitable[Facts]]:
+    """Nobody changes a schema here, and to read it costs more than to erase somebody."""
+    known: dict[str, Facts] = {}
+
+    async def remembered(session: AsyncSession) -> Facts:
+        name = str(session.get_bind().engine.url.database)
+        if name not in known:
+            known[name] = await read(session)
+        return known[name]
+
+    return remembered
 
 
 @contextmanager
@@ -41,6 +60,11 @@ def impatient(armed: Armed) -> Iterator[None]:
         # Each life of a process would read the authorities' certificates, and calls nobody outside.
         context = ssl.create_default_context()
         patch.setattr("httpx2._transports.default.create_ssl_context", lambda **_: context)
+        patch.setenv("PGSSLMODE", "disable")  # each life of a process would ask for it in vain
+        patch.setattr(live_schema, "read", _read_once(live_schema.read))
+        # A password that is slow to guess proves nothing here.
+        cheap = Argon2Hasher(memory_cost=8, time_cost=1, parallelism=1)
+        patch.setattr(credentials, "_hasher", PasswordHash((cheap,)))
         yield
 
 

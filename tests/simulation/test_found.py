@@ -28,7 +28,7 @@ async def _all_but_the_partner(world: World) -> None:
 
 def _begin(schedules: type[Schedules]) -> Schedules:
     machine = schedules.__new__(schedules)
-    machine.begin(restores=1, together=False, before=[])
+    machine.begin()
     machine.run(machine._drain())
     return machine
 

@@ -1,6 +1,7 @@
 """Schedules of the real services: drawn by Hypothesis, and a few that must fail."""
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,16 +10,17 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from chassis import inbox_rows, retries
 from chassis.restore import Restoration
-from tests.simulation.machine import SERVICES, Schedules
+from tests.simulation.machine import JOBS, SERVICES, Schedules
 
-_SHORT = 24
-"""As many as twenty seconds allow."""
+_SHORT = 100
+"""As many as 35 seconds allow."""
 _LONG = int(os.environ.get("CCIB_SCHEDULES", "2000"))
 _SEED = int(os.environ.get("CCIB_SEED", "1"))
 
 
 def _run(schedules: type[Schedules], *, many: int, drawn: int, again: str) -> None:
     before = schedules.count, schedules.steps, schedules.restored, schedules.completed
+    began = time.process_time()
     try:
         run_state_machine_as_test(
             seed(drawn)(schedules),
@@ -39,14 +41,17 @@ def _run(schedules: type[Schedules], *, many: int, drawn: int, again: str) -> No
         raise
     finally:
         after = schedules.count, schedules.steps, schedules.restored, schedules.completed
+        seconds = time.process_time() - began
         count, steps, restored, completed = (b - a for a, b in zip(before, after, strict=True))
         died = schedules.world.armed.died
         print(
-            f"{count} schedules, {steps} steps, {restored} restores, {sum(died.values())} deaths at"
-            f" {len(died)} crash points, {completed} people erased and proven, 0 resurrections"
+            f"{count} schedules in {seconds:.0f} s of processor, {steps} steps, {restored} restores,"
+            f" {sum(died.values())} deaths at {len(died)} crash points,"
+            f" {completed} people erased and proven, 0 resurrections"
         )
 
 
+@pytest.mark.timeout(600)  # for a failure, which is shrunk
 def test_whatever_happens_in_whatever_order_who_asked_is_gone_and_nobody_else(
     schedules: type[Schedules],
 ) -> None:
@@ -78,7 +83,7 @@ def test_thousands_of_schedules(schedules: type[Schedules]) -> None:
 def machine(schedules: type[Schedules]) -> Iterator[Schedules]:
     """A schedule that a test writes itself, step by step."""
     one = schedules.__new__(schedules)
-    one.begin(restores=0, together=False, before=[])
+    one.begin()
     one.may_restore = 1
     yield one
     one.run(one._drain())
@@ -141,3 +146,16 @@ def test_without_the_fence_the_machine_sees_late_events_that_never_end(
         with pytest.raises(AssertionError, match=r"stuck|come to rest"):
             machine.teardown()
     machine.run(machine._begin(1))
+
+
+def test_without_catching_up_the_machine_sees_a_partner_that_was_never_told(
+    machine: Schedules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.partner_comes_or_goes(active=False)
+    machine.asks(who=0, door="rights", dies=0)
+    machine.run(machine._drain())
+    with monkeypatch.context() as off:
+        off.setattr("tests.simulation.machine.JOBS", [job for job in JOBS if job[1] != "catch_up"])
+        with pytest.raises(AssertionError, match="never told"):
+            machine.teardown()
+    machine.teardown()

@@ -12,7 +12,7 @@ _SEED = int(os.environ.get("CCIB_SEED", "0"))
 
 def _replay(schedules: type[Schedules], seed: int) -> int:
     machine = schedules.__new__(schedules)
-    machine.begin(restores=1, together=True, before=[])
+    machine.begin(together=True)
     moves: int = machine.run(replay(machine, seed))
     return moves
 
@@ -26,7 +26,7 @@ def test_a_walk_of_the_model_leads_the_real_services_to_the_same_states(
 
 def test_a_model_that_is_wrong_is_found_out(schedules: type[Schedules]) -> None:
     machine = schedules.__new__(schedules)
-    machine.begin(restores=1, together=True, before=[])
+    machine.begin(together=True)
     with pytest.raises(AssertionError, match="known"):
         machine.run(replay(machine, 1, off="one active"))
     machine.run(machine._drain())

@@ -113,7 +113,8 @@ class World:
     """Promises that the bus was seen to break."""
     partner_active: bool = True
     copies: dict[str, list[str]] = field(default_factory=dict)
-    steps: int = 0
+    touched: set[str] = field(default_factory=set)
+    """Services whose databases may have changed since somebody last looked."""
 
     # --- life and death
 
@@ -140,6 +141,7 @@ class World:
     async def living(self, name: str, *, dies: int = 0) -> AsyncIterator[None]:
         """Inside, the process does something; with `dies` it is killed at that crash point."""
         self.armed.arm(dies)
+        self.touched |= {name, "identity"}  # which privacy and others ask
         killed = False
         try:
             yield
@@ -298,6 +300,7 @@ class World:
         await backups.restore(self.processes[name], self.copies[name].pop())  # type: ignore[arg-type]
 
     async def _leave(self, name: str) -> None:
+        self.touched.add(name)
         process = self.processes[name]
         if process.eye is not None:
             await process.eye.close()
@@ -306,6 +309,7 @@ class World:
     async def set_partner(self, *, active: bool) -> None:
         """The operator lets the partner go, or admits it again; nothing while privacy is away."""
         runtime = self.processes["privacy"].runtime
+        self.touched.add("privacy")
         try:
             async with runtime.db.transaction() as session:
                 if active:
