@@ -12,8 +12,8 @@ from chassis import inbox_rows, retries
 from chassis.restore import Restoration
 from tests.simulation.machine import JOBS, SERVICES, Schedules
 
-_SHORT = 100
-"""As many as 35 seconds allow."""
+_SHORT = 24
+"""As many as fifteen seconds allow."""
 _LONG = int(os.environ.get("CCIB_SCHEDULES", "2000"))
 _SEED = int(os.environ.get("CCIB_SEED", "1"))
 
