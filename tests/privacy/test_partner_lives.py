@@ -137,7 +137,7 @@ async def test_one_that_left_owes_what_it_owed_and_nothing_new(
     privacy: Stand, troupe: Troupe, partner: Partner
 ) -> None:
     before = await ask(privacy)
-    await partner.next_command()
+    position = (await partner.next_command()).position
     left = await remove(privacy, partner.name)
     assert left.status_code == 200, left.text
     assert (left.json()["active"], left.json()["open_steps"]) == (False, 1)
@@ -169,7 +169,11 @@ async def test_one_that_left_owes_what_it_owed_and_nothing_new(
     await privacy.rows("UPDATE broadcast SET chase_at = now() WHERE chase_at IS NOT NULL")
     async with await connected(privacy, user=partner.user, password=given["password"]) as line:
         back = replace(partner, channel=await line.channel())
-        await back.give_word(await back.next_command())
+        told = set()
+        while told != {position, position + 1}:  # and of what it has missed meanwhile, in any order
+            command = await back.next_command()
+            told.add(command.position)
+            await back.give_word(command)
         await completed(privacy, before)
 
 
