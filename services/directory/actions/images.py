@@ -2,6 +2,7 @@
 
 import asyncio
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -14,8 +15,9 @@ MAX_PIXELS = 25_000_000
 """More than pictures of 5 MB have; decoding takes up to four bytes per pixel, 100 MB."""
 _SIDE = 512
 _FORMATS = ("JPEG", "PNG", "WEBP")
-# One at a time: decoding is what costs memory here.
-_decoding = asyncio.Lock()
+# One at a time: decoding is what costs memory here. A thread of its own, not a lock: that would belong
+# to the first event loop of the process.
+_decoder = ThreadPoolExecutor(1, thread_name_prefix="photos")
 
 
 async def normalised(content: bytes) -> bytes:
@@ -23,8 +25,7 @@ async def normalised(content: bytes) -> bytes:
 
     Raises `NotAnImageError`, `ImageTooLargeError`.
     """
-    async with _decoding:
-        return await asyncio.to_thread(_normalise, content)
+    return await asyncio.get_running_loop().run_in_executor(_decoder, _normalise, content)
 
 
 def _normalise(content: bytes) -> bytes:
