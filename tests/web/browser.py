@@ -112,7 +112,7 @@ async def opened(
         base_url=base, locale="fr-FR", java_script_enabled=script, reduced_motion="reduce"
     )
     page = await own.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     tab = Tab(page=page, base=base)
 
     def answered(response: Response) -> None:
