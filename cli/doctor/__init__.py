@@ -183,7 +183,8 @@ def _show(findings: list[Finding], report: Report) -> None:
     if not report.looked_at.total():
         out.print("Nothing answers: no service, no broker, no database.")
     elif not (count[Weight.BROKEN] or count[Weight.ATTENTION]):
-        answered = ", ".join(f"{number} {kind}" for kind, number in report.looked_at.items())
+        counts = sorted(report.looked_at.items())  # they answer in any order
+        answered = ", ".join(f"{number} {kind}" for kind, number in counts)
         out.print(f"Healthy: {answered} answered.")
     else:
         out.print(f"{count[Weight.BROKEN]} broken, {count[Weight.ATTENTION]} need attention.")

@@ -47,7 +47,7 @@ def test_a_platform_that_is_well_is_said_to_be_well(stack: Stack) -> None:
     healthy(stack)
     said = ccib(stack, "doctor")
     assert said.code == 0, said.out
-    assert said.out.startswith("Healthy: 5 services, 1 broker, 5 databases answered.")
+    assert said.out.startswith("Healthy: 1 broker, 5 databases, 5 services answered.")
 
 
 @contextmanager

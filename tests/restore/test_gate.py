@@ -201,7 +201,8 @@ async def test_tables_restored_in_place_behind_open_connections_close_the_gate_t
     await shop.erase(person.id)
     position = shop.position
     await shop.eventually("SELECT count(*) FROM applied WHERE position = $1", position)
-    await asyncio.sleep(1.5)  # it was found complete since
+    while shop.runtime.gate._mark[1] < position:  # until it was found complete again
+        await asyncio.sleep(0.05)
     before = await world.epoch(shop.settings.database_url)
     await shop.rows("DELETE FROM applied WHERE position = $1", position)
     await shop.eventually("SELECT count(*) FROM applied WHERE position = $1", position)

@@ -68,7 +68,7 @@ async def test_an_animator_answers_and_is_told_what_was_answered_meanwhile(
     assert await state(site, first) == ("active", None)
     await page.press("Refuser et envoyer le motif")
     await look(page, "Cette demande a déjà reçu une réponse", status=409)
-    assert await page.page.get_by_text("Adhésion accordée").is_visible()
+    await page.page.get_by_text("Adhésion accordée").wait_for()
     assert await state(site, first) == ("active", None)
 
     await page.page.get_by_role("link", name="Revenir aux demandes").click()

@@ -78,7 +78,7 @@ async def answered(site: Site, buyer: Tab, member: Tab, without_scripts: Tab) ->
     await member.page.go_back()
     await member.page.locator(f'a[href="{call}"]').click()
     await look(member, TITLE)
-    assert await member.page.get_by_text("Douze vannes.").is_visible()
+    await member.page.get_by_text("Douze vannes.").wait_for()
     await member.page.get_by_role("link", name="Répondre").click()
     await member.press("Déposer la réponse")
     await look(member, "Répondre", status=422)
@@ -121,7 +121,7 @@ async def answered(site: Site, buyer: Tab, member: Tab, without_scripts: Tab) ->
     await buyer.press("Clore maintenant")
     assert buyer.path == f"{call}/reponses?fait=consultation-close"
     await look(buyer, "Réponses reçues")
-    assert await buyer.page.get_by_text("Deux semaines.").is_visible()
+    await buyer.page.get_by_text("Deux semaines.").wait_for()
     await member.go(f"{call}/repondre")  # closed meanwhile
     assert member.path == call
     await look(member, TITLE)
@@ -132,7 +132,7 @@ async def test_who_buys_nothing_is_told_so(site: Site, no_javascript_page: Tab) 
     await sign_in(tab, await site.a_member())
     await tab.go("/mes-consultations/nouvelle")
     assert tab.status == 200
-    assert await tab.page.get_by_text("Il faut d'abord une entreprise").is_visible()
+    await tab.page.get_by_text("Il faut d'abord une entreprise").wait_for()
     for path in ("/animation", "/effacements", "/demandes-de-droits"):
         await tab.go(path)
         assert tab.status == 403

@@ -49,10 +49,10 @@ async def test_an_erasure_waits_for_a_system_that_says_nothing_and_is_waived(
     await page.go(f"/effacements/{erasure}")
     await page.page.get_by_text("Terminé le").wait_for()
     await look(page, "Effacement")
-    assert await page.page.get_by_text("pièce DPO-2026-014", exact=False).is_visible()
+    await page.page.get_by_text("pièce DPO-2026-014", exact=False).wait_for()
     await page.go("/effacements?etat=termines")
     await look(page, "Effacements")
-    assert await page.page.locator(f'a[href="/effacements/{erasure}"]').is_visible()
+    await page.page.locator(f'a[href="/effacements/{erasure}"]').wait_for()
     await page.go("/effacements?etat=en-retard")
     await page.good()
 
@@ -85,7 +85,7 @@ async def test_a_request_for_a_right_is_answered(site: Site, page: Tab) -> None:
     await look(tab, "Rectification")
     assert await tab.page.get_by_role("link", name="Répondre à la demande").count() == 0
     await tab.go("/demandes-de-droits?etat=closes")
-    assert await tab.page.locator(f'a[href="{request}"]').is_visible()
+    await tab.page.locator(f'a[href="{request}"]').wait_for()
 
 
 async def test_help_answers_without_an_account(page: Tab) -> None:

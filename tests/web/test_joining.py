@@ -59,7 +59,7 @@ async def joined(site: Site, tab: Tab, *, closely: bool) -> None:
     assert tab.path == "/inscription/profil"
     await tab.page.get_by_role("link", name="Tableau de bord").click()
     await look("Tableau de bord")
-    assert await tab.page.get_by_role("heading", name="Pour commencer").is_visible()
+    await tab.page.get_by_role("heading", name="Pour commencer").wait_for()
 
     await tab.page.get_by_role("button", name="Se déconnecter").click()
     assert tab.path == "/?fait=deconnexion"

@@ -103,7 +103,7 @@ async def joined(site: Site, tab: Tab, *, scripts: bool) -> None:
     await page.wait_for_url("**/inscription/termine")
     await look("Votre demande est envoyée")
     await tab.go("/annuaire")
-    assert await page.get_by_text("L'annuaire est réservé aux membres").is_visible()
+    await page.get_by_text("L'annuaire est réservé aux membres").wait_for()
     await tab.go(f"/communautes/{slug}")
     await look(managed.json()[0]["name"])
 
@@ -204,7 +204,7 @@ async def test_a_colleague_asks_and_two_tabs_edit(site: Site, page: Tab) -> None
     await page.good()
     await page.press("Demander mon rattachement")
     await page.good()
-    assert await page.page.get_by_text("en attente").is_visible()
+    await page.page.get_by_text("en attente").wait_for()
     await page.go("/inscription/communaute")
     await page.good()
     await page.page.context.clear_cookies()
@@ -213,7 +213,7 @@ async def test_a_colleague_asks_and_two_tabs_edit(site: Site, page: Tab) -> None
     await page.go(f"/entreprises/{company['id']}")
     await page.good()
     await page.press("Accepter Sans profil")
-    assert await page.page.get_by_role("status").first.is_visible()
+    await page.page.get_by_role("status").first.wait_for()
     await page.page.get_by_role("link", name="Modifier la fiche").click()
     await page.good()
     async with opened(page.page.context.browser, site.base, context=page.page.context) as other:  # type: ignore[arg-type]
@@ -227,7 +227,7 @@ async def test_a_colleague_asks_and_two_tabs_edit(site: Site, page: Tab) -> None
     assert "entre-temps" in await page.page.get_by_role("alert").inner_text()
     assert await page.page.locator("[name=activity]").input_value() == "Usinage de grande série"
     await page.press("Enregistrer")
-    assert await page.page.get_by_text("Usinage de grande série").is_visible()
+    await page.page.get_by_text("Usinage de grande série").wait_for()
 
 
 async def found(tab: Tab) -> str:
@@ -262,7 +262,7 @@ async def test_the_directory_is_searched(site: Site, page: Tab, no_javascript_pa
         await tab.fill(q=HOSTILE, place="Le Havre")
         await tab.press("Chercher")
         await tab.page.locator(".chips a").nth(2).wait_for()  # word, place, all of them
-        assert await tab.page.get_by_text("Aucune entreprise ne correspond").is_visible()
+        await tab.page.get_by_text("Aucune entreprise ne correspond").wait_for()
         await inert(tab)
         if scripts:
             await tab.good()
