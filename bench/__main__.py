@@ -27,6 +27,7 @@ GROUPS = (
     "bus",
     "latency",
     "http",
+    "site",
     "recovery",
     "erasure_protocol",
     "erasure_bulk",

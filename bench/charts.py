@@ -38,7 +38,7 @@ def _row(figure: Figure, top: int) -> list[str]:
     y = top + 18
     parts = [f'<text x="0" y="{top + 12}">{escape(figure.name)}</text>']
     for kind, value, word in (
-        ("ours", figure.measured, ""),
+        ("ours", figure.measured, "" if figure.p99 is None else f"(p99 {_short(figure.p99)})"),
         ("theirs", figure.reference, figure.reference_name),
     ):
         if value is None:

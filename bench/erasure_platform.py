@@ -32,7 +32,7 @@ from chassis.ids import new_id
 from chassis.migrations import upgrade
 from chassis.service import Service
 from chassis.storage import Storage
-from deploy.local import children
+from deploy.local import children, first_run
 from deploy.local.children import Ports
 from deploy.local.keys import make_secrets
 from deploy.local.layout import REPOSITORY, SERVICES, Layout
@@ -90,6 +90,21 @@ class Platform:
             storage = Storage((self.layout.storage / name).as_uri())
             for key in keys:
                 await storage.put(key, b"portrait")
+
+    async def seed(self, *, companies: int) -> first_run.Seeded:
+        """Demo data in every service, and demo accounts; needs the gateway."""
+        return await asyncio.to_thread(
+            first_run.seed,
+            layout=self.layout,
+            stack={
+                "gateway": self.ports.public,
+                "postgres": self.urls,
+                "storage": str(self.layout.storage),
+                "services": list(self.urls),
+            },
+            companies=companies,
+            password=f"Demo-{secrets.token_hex(6)}",
+        )
 
     async def until(self, statement: str, *values: Any, service: str = "privacy") -> Any:
         """The first value of a query once it is true, looked at every 5 ms; gives up after 120 s.

@@ -47,6 +47,8 @@ class Figure:
     reference_name: str = ""
     published: bool = False
     """The reference is what others have published, not measured here."""
+    p99: float | None = None
+    """In the same unit: of all that was measured, where `measured` is what is usual."""
     goal: Goal | None = None
     rounds: Mapping[str, Sequence[float]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench import door
 from bench.figures import Figure, Ground, Measure, Stopwatch, beside, in_turns
 from deploy.local.layout import REPOSITORY
 
@@ -29,7 +30,7 @@ async def company_sheet(ground: Ground) -> Sequence[Figure]:
         await _file(port)
         told: dict[str, Any] = json.loads(description.read_text())
         head = {"Host": "platform.example", "Authorization": told["authorization"]}
-        request = _request(told["path"], head)
+        request = door.request(told["path"], head)
         sides = {
             "measured": partial(_asked, told["port"], request, count),
             "reference": partial(_asked, int(port.read_text()), request, count),
@@ -52,32 +53,9 @@ async def company_sheet(ground: Ground) -> Sequence[Figure]:
 
 async def _asked(port: int, request: bytes, count: int) -> float:
     """Requests per second. Raises `RuntimeError` for an answer other than 200."""
-    left = iter(range(count))
     watch = Stopwatch()
-    await asyncio.gather(*(_one_after_the_other(port, request, left) for _ in range(TOGETHER)))
+    await door.seconds_each(port, request, count=count, together=TOGETHER)
     return count / watch.seconds
-
-
-async def _one_after_the_other(port: int, request: bytes, left: Any) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for _ in left:
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head.decode())
-        if b"chunked" in head:
-            while size := int(await reader.readline(), 16):
-                await reader.readexactly(size + 2)
-            await reader.readline()
-            continue
-        length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
-        await reader.readexactly(int(length))
-    writer.close()
-
-
-def _request(path: str, head: dict[str, str]) -> bytes:
-    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
-    return "\r\n".join(lines).encode()
 
 
 @asynccontextmanager

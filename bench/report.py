@@ -42,10 +42,11 @@ def _row(figure: Figure) -> tuple[str, ...]:
     if figure.reference is not None:
         mark = " (published)" if figure.published else ""
         reference = f"{number(figure.reference)} {figure.unit}: {figure.reference_name}{mark}"
+    beyond = "" if figure.p99 is None else f", p99 {number(figure.p99)}"
     held = {None: "", True: "yes", False: "NO"}[figure.holds]
     return (
         figure.name,
-        f"{number(figure.measured)} {figure.unit}",
+        f"{number(figure.measured)} {figure.unit}{beyond}",
         reference,
         number(figure.ratio) if figure.reference is not None else "",
         str(figure.goal) if figure.goal else "",

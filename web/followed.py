@@ -7,6 +7,8 @@ from uuid import UUID
 from fastapi import Request
 from starlette.responses import Response
 
+from web.forms import Form
+
 _KEPT = timedelta(days=62)
 """Two months: the longest that the law leaves without a word, and time to come back afterwards."""
 _KEY_AT_MOST = 2000
@@ -17,6 +19,11 @@ class Followed(NamedTuple):
 
     reference: str
     key: str
+
+    @classmethod
+    def typed(cls, form: Form) -> "Followed":
+        """From another device, or later: as it was noted, with the spaces and lines of who copied it."""
+        return cls(form.value("reference"), "".join(form.value("key").split()))
 
     @property
     def plausible(self) -> bool:

@@ -8,6 +8,7 @@ DONE = {
         "Connectez-vous avec le nouveau."
     ),
     "suivi-oublie": "Plus rien sur cet appareil ne mène à votre effacement. Il continue.",
+    "notice": "Votre accord est enregistré ; vous en trouvez la preuve dans Mes données.",
     "profil": "Votre profil est enregistré.",
     "entreprise": "La fiche de votre entreprise est enregistrée.",
     "fiche": "La fiche est à jour.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request
@@ -77,34 +78,33 @@ async def sheet_of(api: Api, form: Form) -> dict[str, Any]:
 
 
 async def _commune(api: Api, form: Form) -> str:
-    options, chosen = await communes(api, form), form.value("address.commune_code")
-    codes = [one["code"] for one in options]
-    if chosen in codes:
-        return chosen
-    if len(codes) == 1:
-        return str(codes[0])
-    if codes:
-        form.fail("address.commune_code", "Choisissez la commune dans la liste.")
-    elif form.value("address.postcode"):
+    found = _chosen(form, "address.commune_code", await communes(api, form))
+    if found is None and form.value("address.postcode"):
         form.fail(
             "address.postcode",
             "Aucune commune n'a ce code postal. Corrigez-le ; pour un CEDEX, indiquez aussi la commune.",
         )
-    return chosen
+    return found or ""
 
 
 async def _trade(api: Api, form: Form) -> str:
-    options, chosen = await trades(api, form), form.value("naf_choice")
-    codes = [one["code"] for one in options]
-    if chosen in codes:
-        return chosen
-    if len(codes) == 1:
-        return str(codes[0])
-    if codes:
-        form.fail("naf_choice", "Choisissez l'activité dans la liste.")
-    elif form.value("naf") and not _CODE.fullmatch(form.value("naf")):
+    found = _chosen(form, "naf_choice", await trades(api, form))
+    if found is None and form.value("naf") and not _CODE.fullmatch(form.value("naf")):
         form.fail("naf", "Aucune activité ne porte ce nom. Essayez un autre mot, ou laissez vide.")
-    return form.value("naf")
+    return found or form.value("naf")
+
+
+def _chosen(form: Form, name: str, options: Sequence[Mapping[str, Any]]) -> str | None:
+    """The code that was chosen, or the only one there is; empty, with an error, when it is to be chosen
+    yet; None when there is none.
+    """
+    codes = [str(one["code"]) for one in options]
+    if form.value(name) in codes:
+        return form.value(name)
+    if len(codes) > 1:
+        form.fail(name, "Choisissez dans la liste.")
+        return ""
+    return codes[0] if codes else None
 
 
 async def form_page(

@@ -4,7 +4,8 @@ import hmac
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
@@ -76,10 +77,6 @@ def token_keys(request: Request) -> TokenKeys:
 Keys = Annotated[TokenKeys, Depends(token_keys)]
 
 
-def _pseudonym(request: Request, email: str) -> str:
-    return address_hmac(runtime_of(request).settings.secret("throttle.key"), email)
-
-
 def _access_token(
     request: Request, keys: TokenKeys, opened: Session, roles: Sequence[Role]
 ) -> tuple[str, int]:
@@ -102,23 +99,37 @@ async def _pair(
     return TokenPair(access_token=token, expires_in=seconds, refresh_token=refresh_token)
 
 
+@asynccontextmanager
+async def _attempt(
+    request: Request, session: SessionDep, *, at: str, account_id: UUID | None
+) -> AsyncIterator[None]:
+    """Around the use of a password: `TooManyAttemptsError` after ten wrong ones in a row.
+
+    `at` is what was tried: an address, or an account from inside its session. They are counted apart,
+    so that nobody outside can keep somebody inside from leaving.
+    """
+    pseudonym = address_hmac(runtime_of(request).settings.secret("throttle.key"), at)
+    failed = await session_actions.failed_before(session, address_hmac=pseudonym)
+    try:
+        yield
+    except WrongCredentialsError:  # counted in a transaction that it does not undo
+        async with runtime_of(request).db.transaction() as counting:
+            await session_actions.note_failure(
+                counting, account_id=account_id, address_hmac=pseudonym
+            )
+        crash.point("identity.after_failure_noted")
+        raise
+    if failed is not None:
+        await session.delete(failed)
+
+
 async def _sign_in(
     body: SignIn, request: Request, session: SessionDep, sign_in: SignInAction
 ) -> tuple[Session, str]:
-    """Let the action sign in; a failure is counted in a transaction that it does not undo."""
-    pseudonym = _pseudonym(request, body.email)
-    try:
-        return await sign_in(
-            session,
-            email=body.email,
-            address_hmac=pseudonym,
-            password=body.password.get_secret_value(),
-        )
-    except WrongCredentialsError:
-        async with runtime_of(request).db.transaction() as counting:
-            await session_actions.note_failure(counting, email=body.email, address_hmac=pseudonym)
-        crash.point("identity.after_failure_noted")
-        raise
+    known = await queries.account_by_email(session, email=body.email)
+    account_id = known.id if known else None
+    async with _attempt(request, session, at=body.email, account_id=account_id):
+        return await sign_in(session, email=body.email, password=body.password.get_secret_value())
 
 
 @router.post("/accounts", status_code=HTTPStatus.ACCEPTED)
@@ -226,15 +237,19 @@ async def end_session(session_id: UUID, session: SessionDep, user: CurrentUser) 
 
 
 @router.put("/me/password", status_code=HTTPStatus.NO_CONTENT)
-async def change_password(body: PasswordChange, session: SessionDep, user: CurrentUser) -> None:
+async def change_password(
+    body: PasswordChange, request: Request, session: SessionDep, user: CurrentUser
+) -> None:
     """Change the password; every other session ends."""
-    await accounts.change_password(
-        session,
-        account=await queries.own_account(session, viewer=user),
-        current=body.current.get_secret_value(),
-        new=body.new.get_secret_value(),
-        keep_session=user.session_id,
-    )
+    account = await queries.own_account(session, viewer=user)
+    async with _attempt(request, session, at=str(account.id), account_id=account.id):
+        await accounts.change_password(
+            session,
+            account=account,
+            current=body.current.get_secret_value(),
+            new=body.new.get_secret_value(),
+            keep_session=user.session_id,
+        )
 
 
 @router.delete("/me", status_code=HTTPStatus.ACCEPTED)
@@ -247,11 +262,11 @@ async def delete_me(  # noqa: PLR0917 - FastAPI passes them by name
     keys: Keys,
 ) -> DeletionAccepted:
     """Delete the account, everywhere and for good. `key` follows the erasure; it is shown once."""
-    erasure_id = await accounts.request_deletion(
-        session,
-        account=await queries.own_account(session, viewer=user),
-        password=body.password.get_secret_value(),
-    )
+    account = await queries.own_account(session, viewer=user)
+    async with _attempt(request, session, at=str(account.id), account_id=account.id):
+        erasure_id = await accounts.request_deletion(
+            session, account=account, password=body.password.get_secret_value()
+        )
     claims = erasure_key_claims(
         issuer=runtime_of(request).settings.issuer, erasure_id=erasure_id, now=clock.now()
     )

@@ -127,6 +127,38 @@ async def test_ten_wrong_passwords_close_the_door_even_to_the_right_one(
         clock.shift(timedelta(0))
 
 
+async def test_ten_wrong_passwords_inside_a_session_close_it_to_guessing_and_not_to_signing_in(
+    identity: Stand, mailbox: Mailbox
+) -> None:
+    email = await a_member(identity, mailbox)
+    headers, _ = await signed_in(identity, email)
+
+    async def leave(password: str) -> httpx2.Response:
+        return await identity.client.request(
+            "DELETE", "/api/identity/me", json={"password": password}, headers=headers
+        )
+
+    async def change(current: str) -> httpx2.Response:
+        body = {"current": current, "new": f"{PASSWORD}-nouveau"}
+        return await identity.client.put("/api/identity/me/password", json=body, headers=headers)
+
+    for attempt in [leave, change] * 5:
+        assert (await attempt("faux-mot-de-passe")).status_code == 401
+    for attempt in (leave, change):
+        assert (await attempt(PASSWORD)).status_code == 429
+    assert (await sign_in(identity, email)).status_code == 201
+    for _ in range(10):  # and nobody outside can keep somebody from leaving
+        assert (await sign_in(identity, email, "faux-mot-de-passe")).status_code == 401
+    clock.shift(timedelta(minutes=16))
+    try:
+        headers, _ = await signed_in(identity, email)
+        for _ in range(10):
+            assert (await sign_in(identity, email, "faux-mot-de-passe")).status_code == 401
+        assert (await leave(PASSWORD)).status_code == 202
+    finally:
+        clock.shift(timedelta(0))
+
+
 async def test_a_refresh_token_rotates_and_a_stolen_one_ends_the_session(
     identity: Stand, mailbox: Mailbox
 ) -> None:

@@ -132,7 +132,8 @@ async def opened(
         yield tab
     finally:
         foreign = [one.url for one in tab.loaded if not one.url.startswith(base)]
-        await (page.close() if context else own.close())
+        if context is None:  # else it is closed with the others
+            await own.close()
         assert not foreign, f"asked for something elsewhere: {foreign}"
 
 

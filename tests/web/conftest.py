@@ -1,5 +1,4 @@
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ import pytest
 from playwright.async_api import Browser
 
 from bench.erasure_platform import Platform, platform
-from deploy.local import first_run
 from tests.web.browser import Tab, launched, opened
 
 _HERE = Path(__file__).parent
@@ -23,7 +21,7 @@ PASSWORD = "Sept-Péniches-Bleues-42"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:  # the first one waits for the whole platform, and perhaps for apt-get
         if item.path.is_relative_to(_HERE):
-            item.add_marker(pytest.mark.timeout(600))
+            item.add_marker(pytest.mark.timeout(120, func_only=True))
 
 
 @dataclass(kw_only=True)
@@ -38,14 +36,17 @@ class Site:
     http: httpx2.AsyncClient
     """At the gateway, without cookies."""
 
+    async def mails(self, address: str) -> list[dict[str, Any]]:
+        """What an address has got, the newest last."""
+        listed = (await self.http.get(f"{self.mail}/messages")).json()
+        return sorted(
+            (one for one in listed if address in one["to"]), key=lambda one: one["received_at"]
+        )
+
     async def mailed_link(self, address: str, *, count: int = 1) -> str:
         """The path in the last mail to an address, once there are so many."""
         for _ in range(400):
-            listed = (await self.http.get(f"{self.mail}/messages")).json()
-            found = sorted(
-                (one for one in listed if address in one["to"]), key=lambda one: one["received_at"]
-            )
-            if len(found) >= count:
+            if len(found := await self.mails(address)) >= count:
                 mail = (await self.http.get(f"{self.mail}/messages/{found[-1]['id']}")).json()
                 [path] = [word for word in mail["text"].split() if word.startswith(f"{self.base}/")]
                 return path.removeprefix(self.base)
@@ -92,19 +93,7 @@ async def site(
         )
         base = running.ports.public
         http = await stack.enter_async_context(httpx2.AsyncClient(base_url=base, timeout=30))
-        stack_description: dict[str, Any] = {
-            "gateway": base,
-            "postgres": running.urls,
-            "storage": str(running.layout.storage),
-            "services": list(running.urls),
-        }
-        seeded = await asyncio.to_thread(
-            first_run.seed,
-            layout=running.layout,
-            stack=stack_description,
-            companies=20,
-            password=f"Demo-{secrets.token_hex(6)}",
-        )
+        seeded = await running.seed(companies=20)
         yield Site(
             platform=running,
             base=base,

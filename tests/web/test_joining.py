@@ -40,8 +40,8 @@ async def joined(site: Site, tab: Tab, *, closely: bool) -> None:
     assert await tab.page.locator("[name=email]").input_value() == email
     assert await tab.page.locator("[name=consent]").is_checked()
     await tab.fill(password=PASSWORD)
-    await tab.press("Créer mon compte")
-    assert tab.path == "/inscription/message-envoye"
+    await tab.page.get_by_role("button", name="Créer mon compte").dblclick()
+    await tab.page.wait_for_url("**/inscription/message-envoye")
     await look("Consultez votre messagerie")
 
     link = await site.mailed_link(email)
@@ -59,6 +59,7 @@ async def joined(site: Site, tab: Tab, *, closely: bool) -> None:
     assert tab.path == "/inscription/profil"
     await tab.page.get_by_role("link", name="Tableau de bord").click()
     await look("Tableau de bord")
+    assert len(await site.mails(email)) == 1
     await tab.page.get_by_role("heading", name="Pour commencer").wait_for()
 
     await tab.page.get_by_role("button", name="Se déconnecter").click()

@@ -7,6 +7,7 @@ import time
 import zipfile
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from deploy.local.seed.identifiers import siret
 from tests.web.browser import HEAVIEST, Tab, valid_html, weight
@@ -81,6 +82,38 @@ async def test_the_notice_tells_what_the_services_declare(site: Site, page: Tab)
     await page.good()
     await page.go("/donnees-personnelles/versions/2001-01")
     assert page.status == 404
+
+
+async def test_who_agreed_to_an_older_notice_reads_what_changed_and_is_asked_again(
+    site: Site, page: Tab
+) -> None:
+    database = site.platform.lines["privacy"]
+    account = await site.a_member()
+    me = await site.http.get("/api/identity/me", headers=await site.api(account))
+    older = """
+        INSERT INTO notice (version, notice_id, in_force_from, content)
+        SELECT '2020-01', gen_random_uuid(), '2020-01-01',
+            content || '{"conservation": ["Toujours"]}' FROM notice LIMIT 1
+    """
+    await database.execute(older)
+    await site.platform.until(
+        "UPDATE consent SET notice_version = '2020-01' WHERE person_id = $1 RETURNING true",
+        UUID(me.json()["account_id"]),
+    )
+    try:
+        await sign_in(page, account)
+        await page.go("/tableau-de-bord")
+        await page.page.get_by_role("link", name="Lire ce qui change et répondre").click()
+        assert await page.h1() == "La notice a changé"
+        await page.good()
+        assert "Toujours" in await page.page.get_by_role("table").inner_text()
+        await page.press("Je suis d'accord")
+        await page.page.get_by_text("Votre accord est enregistré").wait_for()
+        assert await page.page.locator("#bloc-notice").count() == 0
+        await page.go("/mon-compte/notice")  # nothing is asked any more
+        assert page.path.startswith("/donnees-personnelles/versions/")
+    finally:
+        await database.execute("DELETE FROM notice WHERE version = '2020-01'")
 
 
 async def test_accepting_and_refusing_cookies_are_the_same_press(

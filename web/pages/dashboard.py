@@ -23,6 +23,12 @@ class Block(NamedTuple):
     load: Callable[[Person], Awaitable[dict[str, Any] | None]]
 
 
+async def _notice(person: Person) -> dict[str, Any] | None:
+    """A notice that the person has not agreed to."""
+    asked = await person.api.get("privacy/me/notice-to-accept")
+    return asked if asked["to_accept"] else None
+
+
 async def _steps(person: Person) -> dict[str, Any] | None:
     """What is left of joining: a profile, a company, a community."""
     if person.kinds - {"member"}:
@@ -68,6 +74,7 @@ async def _kept_until(person: Person) -> dict[str, Any] | None:
 
 
 BLOCKS: tuple[Block, ...] = (
+    Block("notice", "La notice a changé", _notice),
     Block("steps", "Pour commencer", _steps),
     Block("requests", "Demandes d'adhésion", _requests),
     Block("calls", "Vos consultations", _calls),

@@ -49,7 +49,7 @@ async def delete_account(request: Request, person: OptionalPerson, form: SentFor
             raise
         if refused.slug == "wrong-credentials":
             form.fail("password", "Ce n'est pas votre mot de passe. Rien n'a été supprimé.")
-        elif refused.status == 422:
+        elif refused.status in {422, 429}:
             form.refuse(refused, at="password")
         else:
             raise
@@ -114,7 +114,7 @@ async def find(request: Request, form: SentForm) -> Response:
     if form.require(
         reference="Indiquez le numéro de l'effacement.", key="Indiquez la clé de suivi."
     ):
-        followed = Followed(form.value("reference"), "".join(form.value("key").split()))
+        followed = Followed.typed(form)
         if followed.plausible and await _erasure(request, followed):
             answer = to(FOLLOW)
             KEPT.keep(answer, followed)

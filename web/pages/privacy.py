@@ -10,16 +10,17 @@ from starlette.responses import Response
 from chassis import clock
 from web import cookie_choice
 from web.declared import kept_for, readers
-from web.forms import SentForm, blank
+from web.forms import Form, SentForm, blank
 from web.gateway import ApiError
 from web.rendering import page, to
 from web.runtime import runtime_of
-from web.sessions import local_path, visitor
+from web.sessions import HOME_OF_MEMBERS, CurrentPerson, Person, local_path, visitor
 from web.words import place
 
 router = APIRouter()
 
 NOTICE = "/donnees-personnelles"
+AGREEMENT = "/mon-compte/notice"
 _ASK_AGAIN = timedelta(days=182)
 SECTIONS = {
     "responsable": "Qui est responsable",
@@ -56,15 +57,57 @@ async def version(request: Request, version: str) -> Response:
         "privacy/version.html",
         notice=found,
         sections=_sections(found["content"]),
-        changes=[
-            (
-                SECTIONS.get(one["section"], one["section"]),
-                _text(one["before"]),
-                _text(one["after"]),
-            )
-            for one in found["changes"]
-        ],
+        changes=_changes(found),
     )
+
+
+@router.get(AGREEMENT)
+async def new_notice(request: Request, person: CurrentPerson) -> Response:
+    """What has changed since the caller agreed, who is asked to agree again (N8.2)."""
+    return await _agreement(request, person, blank())
+
+
+@router.post(AGREEMENT)
+async def agree(request: Request, person: CurrentPerson, form: SentForm) -> Response:
+    if form.require(version="Rechargez la page : la notice y manque."):
+        body = {"purpose": "platform", "notice_version": form.value("version")}
+        try:
+            await person.api.post("privacy/me/consents", body)
+        except ApiError as refused:
+            form.refuse(refused)
+        else:
+            return to(HOME_OF_MEMBERS, done="notice")
+    return await _agreement(request, person, form)
+
+
+async def _agreement(request: Request, person: Person, form: Form) -> Response:
+    asked = await person.api.get("privacy/me/notice-to-accept")
+    if not asked["to_accept"]:
+        return to(f"{NOTICE}/versions/{asked['version']}" if asked["version"] else NOTICE)
+    path = f"privacy/notices/{asked['version']}"
+    try:
+        found = await person.api.get(path, since=asked["agreed_version"])
+    except ApiError as refused:
+        if refused.status not in {404, 422}:  # a version that was never published here
+            raise
+        found = await person.api.get(path)
+    return page(
+        request,
+        "privacy/agreement.html",
+        form=form,
+        asked=asked,
+        notice=found,
+        sections=_sections(found["content"]),
+        changes=_changes(found),
+    )
+
+
+def _changes(found: Mapping[str, Any]) -> list[tuple[str, list[str], list[str]]]:
+    """Title, before and after of each part that a version has changed."""
+    return [
+        (SECTIONS.get(one["section"], one["section"]), _text(one["before"]), _text(one["after"]))
+        for one in found["changes"]
+    ]
 
 
 def _sections(content: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:

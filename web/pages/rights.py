@@ -129,7 +129,7 @@ async def follow(request: Request, nouveau: str = "") -> Response:
 @router.post(FOLLOW)
 async def find(request: Request, form: SentForm) -> Response:
     if form.require(reference="Indiquez le numéro de la demande.", key="Indiquez sa clé."):
-        followed = Followed(form.value("reference"), "".join(form.value("key").split()))
+        followed = Followed.typed(form)
         if followed.plausible and await _request(request, followed):
             answer = to(FOLLOW)
             KEPT.keep(answer, followed)

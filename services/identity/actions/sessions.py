@@ -29,23 +29,20 @@ from services.identity.models import (
 )
 
 
-async def sign_in(
-    session: AsyncSession, *, email: str, address_hmac: str, password: str
-) -> tuple[Session, str]:
+async def sign_in(session: AsyncSession, *, email: str, password: str) -> tuple[Session, str]:
     """Open a session; returns it with its first refresh token (N6.1).
 
-    Raises `WrongCredentialsError` alike for every failure, `TooManyAttemptsError` after ten in a row.
-    The caller counts a failure with `note_failure`, in a transaction that this error does not undo.
+    Raises `WrongCredentialsError` alike for every failure.
     """
-    opened = await _open(session, email=email, address_hmac=address_hmac, password=password)
+    opened = await _open(session, email=email, password=password)
     return opened, await _issue_refresh(session, opened)
 
 
 async def sign_in_browser(
-    session: AsyncSession, *, email: str, address_hmac: str, password: str
+    session: AsyncSession, *, email: str, password: str
 ) -> tuple[Session, str]:
     """Open a session for the site; returns it with the secret of its cookie. Raises as `sign_in`."""
-    opened = await _open(session, email=email, address_hmac=address_hmac, password=password)
+    opened = await _open(session, email=email, password=password)
     secret = new_secret()
     opened.browser_hash = secret_hash(secret)
     return opened, secret
@@ -63,39 +60,43 @@ async def of_browser(session: AsyncSession, *, secret: str) -> Session:
     return opened
 
 
-async def _open(session: AsyncSession, *, email: str, address_hmac: str, password: str) -> Session:
-    now = clock.now()
-    failed = await queries.login_failures(session, address_hmac=address_hmac)
-    if failed is not None and failed.failures >= MAX_FAILURES:
-        wait = failed.last_at + FAILURES_FORGOTTEN_AFTER - now
-        if wait > timedelta(0):
-            raise TooManyAttemptsError(
-                "Attendez un quart d'heure, ou choisissez un nouveau mot de passe.",
-                retry_after=int(wait.total_seconds()) + 1,
-            )
+async def _open(session: AsyncSession, *, email: str, password: str) -> Session:
     account = await queries.account_by_email(session, email=email)
     matches = await password_matches(password, account.password_hash if account else None)
     if account is None or not matches or not account.may_sign_in:
         raise WrongCredentialsError("Vérifiez l'adresse et le mot de passe.")
-    if failed is not None:
-        await session.delete(failed)
+    now = clock.now()
     opened = Session(account_id=account.id, opened_at=now, last_used_at=now)
     session.add(opened)
     await session.flush()
     return opened
 
 
-async def note_failure(session: AsyncSession, *, email: str, address_hmac: str) -> None:
-    """Count a failed sign-in; an old row of failures starts over."""
+async def failed_before(session: AsyncSession, *, address_hmac: str) -> LoginFailure | None:
+    """The failures that a right password forgets; raises `TooManyAttemptsError` after ten in a row."""
+    failed = await queries.login_failures(session, address_hmac=address_hmac)
+    if failed is not None and failed.failures >= MAX_FAILURES:
+        wait = failed.last_at + FAILURES_FORGOTTEN_AFTER - clock.now()
+        if wait > timedelta(0):
+            raise TooManyAttemptsError(
+                "Attendez un quart d'heure, ou choisissez un nouveau mot de passe.",
+                retry_after=int(wait.total_seconds()) + 1,
+            )
+    return failed
+
+
+async def note_failure(
+    session: AsyncSession, *, account_id: UUID | None, address_hmac: str
+) -> None:
+    """Count a wrong password; an old row of failures starts over."""
     now = clock.now()
-    account = await queries.account_by_email(session, email=email)
     row = await session.get(LoginFailure, address_hmac, with_for_update=True)
     if row is None:
         await session.execute(
             insert(LoginFailure)
             .values(
                 address_hmac=address_hmac,
-                account_id=account.id if account else None,
+                account_id=account_id,
                 failures=1,
                 last_at=now,
             )
