@@ -33,6 +33,7 @@ from chassis import inbox, outbox, relay, tables, topology
 from chassis.db import Database
 from chassis.inbox import Delivery
 from contracts.base import Event, Kind, PersonId
+from tests.eye import Eye
 
 PRODUCER, CONSUMER = "alpha", "beta"
 
@@ -106,6 +107,7 @@ class BusStand:
     alpha: Database
     beta: Database
     running: dict[asyncio.Task[None], asyncio.Event] = field(default_factory=dict)
+    eye: Eye = field(default_factory=Eye)
 
     def amqp_url(self, user: str) -> str:
         return f"amqp://{self.vhost}-{user}:pw-{user}@{self.broker}/{self.vhost}"
@@ -153,12 +155,7 @@ class BusStand:
         return Running(stop, task)
 
     async def rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.database_url)
-        try:
-            found: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
-            return found
-        finally:
-            await connection.close()
+        return await self.eye.rows(self.database_url, sql, *arguments)
 
     async def value(self, sql: str, *arguments: Any) -> Any:
         return (await self.rows(sql, *arguments))[0][0]
@@ -317,8 +314,8 @@ async def bus_standing(servers: SimpleNamespace) -> AsyncIterator[BusStand]:
             stop.set()
         if stand.running:
             await asyncio.wait(stand.running, timeout=10)
-        for database in (alpha, beta):
-            await database.dispose()
+        for each in (alpha.dispose, beta.dispose, stand.eye.close):
+            await each()
         async with stand.management() as client:
             await client.delete(f"/api/vhosts/{name}")
             for user in (PRODUCER, CONSUMER, "admin"):

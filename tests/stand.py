@@ -36,6 +36,7 @@ from contracts.privacy import Erase, ErasureAcknowledged, Reason
 from deploy.local.keys import make_secrets
 from deploy.local.layout import REPOSITORY, Layout
 from services.identity.credentials import AUDIENCES, TokenKeys, access_claims
+from tests.eye import Eye
 
 ISSUER = "http://platform.example"
 
@@ -59,6 +60,7 @@ class Stand:
     """Of the last erase command that `erase` gave."""
     head: str = NO_PREVIOUS
     """The hash of its entry in the ledger copy."""
+    eye: Eye = field(default_factory=Eye)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Of those who write to the copy: it has no holes."""
 
@@ -203,12 +205,7 @@ class Stand:
 
     async def rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows of the service's database, read from outside."""
-        connection = await asyncpg.connect(self.settings.database_url)
-        try:
-            found: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
-            return found
-        finally:
-            await connection.close()
+        return await self.eye.rows(self.settings.database_url, sql, *arguments)
 
     async def eventually(self, sql: str, *arguments: Any, seconds: float = 30) -> Any:
         """The first value of a query, once it is true."""
@@ -241,13 +238,7 @@ async def standing(
     layout.make()
     (layout.ledger / name).mkdir()
     passwords = make_secrets(layout)
-    database_url = await _database(servers.postgres_url, f"{name}_{wired.name}")
-    await asyncio.to_thread(
-        upgrade,
-        REPOSITORY / "services" / wired.name / "migrations",
-        wired.catalogue.metadata,
-        database_url,
-    )
+    database_url = await _database(servers.postgres_url, f"{name}_{wired.name}", wired)
     facts = {wired.name: list(wired.handlers)}
     wanted = topology.definitions(
         vhost=name,
@@ -296,6 +287,7 @@ async def standing(
             vhost=name,
             channel=channel,
         )
+        stack.push_async_callback(stand.eye.close)
         await _listen(stand)
         await stack.enter_async_context(LifespanManager(app, startup_timeout=60))
         stand.runtime = app.state.runtime
@@ -348,10 +340,25 @@ def _add_voice(wanted: dict[str, Any], vhost: str) -> None:
     )
 
 
-async def _database(postgres_url: str, name: str) -> str:
+_migrated: dict[tuple[str, str], str] = {}
+"""By server and service: a database that was migrated once, and is copied since."""
+
+
+async def _database(postgres_url: str, name: str, wired: Service) -> str:
+    server = postgres_url.rpartition("/")[0]
+    known = (postgres_url, wired.name)
     connection = await asyncpg.connect(postgres_url)
     try:
-        await connection.execute(f'create database "{name}"')
+        if known not in _migrated:
+            await connection.execute(f'CREATE DATABASE "{name}_template"')
+            await asyncio.to_thread(
+                upgrade,
+                REPOSITORY / "services" / wired.name / "migrations",
+                wired.catalogue.metadata,
+                f"{server}/{name}_template",
+            )
+            _migrated[known] = f"{name}_template"
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{_migrated[known]}"')
     finally:
         await connection.close()
-    return f"{postgres_url.rpartition('/')[0]}/{name}"
+    return f"{server}/{name}"
