@@ -273,6 +273,8 @@ async def standing(
     )
     app = service.create_app(replace(wired, keys=lambda _: keys), settings)
     async with AsyncExitStack() as stack:
+        # What is there is looked after again and again by its server.
+        stack.push_async_callback(_drop, servers, database_url=database_url, vhost=name)
         voice = await aio_pika.connect_robust(f"amqp://{name}-voice:voice@{where}")
         stack.push_async_callback(voice.close)
         channel = await voice.channel()
@@ -362,3 +364,14 @@ async def _database(postgres_url: str, name: str, wired: Service) -> str:
     finally:
         await connection.close()
     return f"{server}/{name}"
+
+
+async def _drop(servers: SimpleNamespace, *, database_url: str, vhost: str) -> None:
+    async with httpx2.AsyncClient(base_url=servers.management_url, timeout=60) as client:
+        await client.delete(f"/api/vhosts/{vhost}")
+    name = database_url.rpartition("/")[2]
+    connection = await asyncpg.connect(servers.postgres_url)
+    try:
+        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        await connection.close()

@@ -7,8 +7,6 @@ from uuid import UUID
 from fastapi import Request
 from starlette.responses import Response
 
-from web.forms import Form
-
 _KEPT = timedelta(days=62)
 """Two months: the longest that the law leaves without a word, and time to come back afterwards."""
 _KEY_AT_MOST = 2000
@@ -21,9 +19,9 @@ class Followed(NamedTuple):
     key: str
 
     @classmethod
-    def typed(cls, form: Form) -> "Followed":
+    def typed(cls, reference: str, key: str) -> "Followed":
         """From another device, or later: as it was noted, with the spaces and lines of who copied it."""
-        return cls(form.value("reference"), "".join(form.value("key").split()))
+        return cls(reference, "".join(key.split()))
 
     @property
     def plausible(self) -> bool:

@@ -290,7 +290,10 @@ def rabbitmq(
         "RABBITMQ_CONF_ENV_FILE": str(home / "absent-env.conf"),
         "RABBITMQ_DIST_PORT": str(distribution),
         "RABBITMQ_PID_FILE": str(home / "pid"),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        # Idle schedulers sleep instead of spinning: the processors are wanted by everybody else.
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+            "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
+        ),
         "ERL_EPMD_PORT": str(epmd_port),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         # The script then becomes the Erlang machine: no shell in between that a signal must pass.

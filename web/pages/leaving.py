@@ -114,7 +114,7 @@ async def find(request: Request, form: SentForm) -> Response:
     if form.require(
         reference="Indiquez le numéro de l'effacement.", key="Indiquez la clé de suivi."
     ):
-        followed = Followed.typed(form)
+        followed = Followed.typed(form.value("reference"), form.value("key"))
         if followed.plausible and await _erasure(request, followed):
             answer = to(FOLLOW)
             KEPT.keep(answer, followed)

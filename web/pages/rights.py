@@ -129,7 +129,7 @@ async def follow(request: Request, nouveau: str = "") -> Response:
 @router.post(FOLLOW)
 async def find(request: Request, form: SentForm) -> Response:
     if form.require(reference="Indiquez le numéro de la demande.", key="Indiquez sa clé."):
-        followed = Followed.typed(form)
+        followed = Followed.typed(form.value("reference"), form.value("key"))
         if followed.plausible and await _request(request, followed):
             answer = to(FOLLOW)
             KEPT.keep(answer, followed)
