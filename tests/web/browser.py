@@ -38,14 +38,20 @@ NARROW = 320
 _REFERENCES = {"for", "aria-describedby", "aria-labelledby", "aria-controls", "list"}
 
 
+_SHELL = "chromium-headless-shell"
+"""The same engine of the same source, without the windows that nobody sees: 40 % less work."""
+
+
 def chromium() -> str:
     """The browser of this machine, installed if need be; fails with what to do."""
-    found = os.environ.get("CCIB_CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
-    problem = "" if found else apt_install("chromium")
-    found = found or shutil.which("chromium")
+    problem = ""
+    found = os.environ.get("CCIB_CHROMIUM") or shutil.which(_SHELL)
+    if not found:
+        problem = apt_install(_SHELL)
+        found = shutil.which(_SHELL) or shutil.which("chromium") or shutil.which("chrome")
     if not found:
         pytest.fail(
-            f"no Chromium: install it (Debian: chromium) or name it by CCIB_CHROMIUM. {problem}"
+            f"no Chromium: install it (Debian: {_SHELL}) or name it by CCIB_CHROMIUM. {problem}"
         )
     return found
 
