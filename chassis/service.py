@@ -45,6 +45,7 @@ from chassis.ledger import Ledger, LedgerCopy, trusted_keys
 from chassis.restore import Rebuild, Restoration
 from chassis.settings import Settings
 from chassis.storage import Storage
+from chassis.trust import authorities
 from contracts.base import Envelope, Event
 from contracts.privacy import Erase
 
@@ -135,7 +136,7 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
     `live_schema.SchemaMismatchError` or `topology.TopologyError`: better not to start. A broker that
     is not there is no reason: the outbox keeps what it will be told.
     """
-    async with httpx2.AsyncClient(timeout=5.0) as client:
+    async with httpx2.AsyncClient(timeout=5.0, verify=authorities()) as client:
         storage = Storage(settings.storage_url)
         ledger = LedgerCopy(settings.ledger_url)
         eraser = Eraser(

@@ -18,6 +18,7 @@ import httpx2
 from aio_pika.exceptions import AMQPError
 
 from chassis.bus import connect
+from chassis.trust import authorities
 from contracts.base import Event, Kind
 from contracts.privacy import Erase, ErasureAcknowledged, ManifestAnnounced, PartnerAcknowledged
 
@@ -286,7 +287,7 @@ async def _wrong_arguments(
 
 
 def _management(url: str) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=url, timeout=30)
+    return httpx2.AsyncClient(base_url=url, timeout=30, verify=authorities())
 
 
 async def _done(answer: httpx2.Response) -> None:

@@ -1,5 +1,6 @@
 """What every test may ask for: real servers, shared by all tests of a run."""
 
+import functools
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
+import httpx2._transports.default as httpx2_transports
 import psutil
 import pytest
 from hypothesis import settings
@@ -25,6 +27,9 @@ from tests.mailbox import Mailbox
 __all__ = ["pytest_terminal_summary"]  # the table of faults, also when processes share the work
 
 _FOLDER = "CCIB_TEST_FOLDER"
+
+# Every client would read the authorities' certificates again: a tenth of all the time of the tests.
+httpx2_transports.create_ssl_context = functools.cache(httpx2_transports.create_ssl_context)  # type: ignore[attr-defined]
 
 # The same examples everywhere, and as much time as a busy machine takes for one.
 settings.register_profile("same", derandomize=True, deadline=None)

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx2
 
+from chassis.trust import authorities
 from deploy.local import binaries, containers, processes
 from deploy.local.binaries import PrivateServer
 from deploy.local.errors import DirectoryInUse, MissingRight, NoServer, ServerUnreachable
@@ -311,7 +312,7 @@ def check_rabbitmq(*, amqp_url: str, management_url: str) -> str:
     if "@" not in management_url:
         management_url = management_url.replace("://", f"://{user}", 1)
     try:
-        answer = httpx2.get(f"{management_url}/api/whoami", timeout=10)
+        answer = httpx2.get(f"{management_url}/api/whoami", timeout=10, verify=authorities())
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise ServerUnreachable(
             f"RabbitMQ's management API at {_without_secret(management_url)} "

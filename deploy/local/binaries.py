@@ -24,6 +24,7 @@ from typing import Any
 import asyncpg
 import httpx2
 
+from chassis.trust import authorities
 from deploy.local import processes
 from deploy.local.errors import ServerFailed
 
@@ -323,7 +324,9 @@ def rabbitmq(
 
     def answers() -> bool:
         try:
-            answer = httpx2.get(f"{base}/api/health/checks/port-listener/{amqp}", timeout=5)
+            answer = httpx2.get(
+                f"{base}/api/health/checks/port-listener/{amqp}", timeout=5, verify=authorities()
+            )
         except httpx2.HTTPError:
             return False
         return answer.status_code == 200

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx2
 
+from chassis.trust import authorities
 from deploy.local import processes
 from deploy.local.binaries import PrivateServer
 from deploy.local.errors import ChildFailed
@@ -50,7 +51,7 @@ class Child:
         if not self.ready_url:
             return self.alive
         try:
-            return httpx2.get(self.ready_url, timeout=2).status_code == 200
+            return httpx2.get(self.ready_url, timeout=2, verify=authorities()).status_code == 200
         except httpx2.HTTPError:
             return False
 
