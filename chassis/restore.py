@@ -229,11 +229,12 @@ class Restoration:
                 if not isinstance(raw, asyncpg.Connection):
                     raise TypeError(type(raw))
                 look = await self._look(raw)
+                if self._unchanged(look):
+                    await self._refresh(raw)
+                    look = await self._look(raw)  # it may go back while the copy is read
                 if not self._unchanged(look):
                     self.close("another database answers, or an older state of it")
                     return
-                await self._refresh(raw)
-                look = await self._look(raw)
                 self._mark = (self.ledger.known, look.held)
                 missing = await self._missing(raw) if look.held < self.ledger.known else []
         except LedgerEntryError as error:
