@@ -65,7 +65,7 @@ async def _process(module: str, *words: str, after: Path | None = None) -> Async
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, *words),
         cwd=REPOSITORY,
-        env=os.environ,
+        env={**os.environ},  # uvloop wants a dict
         stdout=asyncio.subprocess.DEVNULL,
     )
     try:

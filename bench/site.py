@@ -89,7 +89,10 @@ async def _looked_at(page: Page, port: int, sent: bytes, ground: Ground) -> list
         every: list[float] = []
         for _ in range(ground.rounds):
             took = await door.seconds_each(
-                port, sent, count=ground.size(50 * visitors), together=visitors
+                port,
+                sent,
+                count=ground.size(20 * visitors) if visitors > 1 else ground.size(100),
+                together=visitors,
             )
             rounds.append(median(took) * 1000)
             every += took

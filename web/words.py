@@ -64,6 +64,7 @@ OUTCOMES = {
     "waived": "Dispensé de preuve",
 }
 RIGHTS_STATES = {
+    "unconfirmed": "Lien à confirmer par la personne",
     "open": "À traiter",
     "identity_check": "Identité à vérifier",
     "answered": "Répondue",
