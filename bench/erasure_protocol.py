@@ -37,7 +37,14 @@ async def in_one_process(ground: Ground) -> Sequence[Figure]:
     """API and worker of a service together, as `make run` has them."""
     async with platform(servers=ground.servers, folder=ground.folder, apart=False) as running:
         await warm(running)
-        return [*await _figures(running, ground, "one process"), *await _crashes(running, ground)]
+        return await _figures(running, ground, "one process")
+
+
+async def after_a_death(ground: Ground) -> Sequence[Figure]:
+    """As `make run` has them, one process dying once on the way."""
+    async with platform(servers=ground.servers, folder=ground.folder, apart=False) as running:
+        await warm(running)
+        return await _crashes(running, ground)
 
 
 async def as_processes(ground: Ground) -> Sequence[Figure]:
@@ -200,4 +207,4 @@ def percentile(values: Sequence[float], part: float) -> float:
     return sorted(values)[min(len(values) - 1, int(part * len(values)))]
 
 
-FIGURES: Sequence[Measure] = (in_one_process, as_processes)
+FIGURES: Sequence[Measure] = (in_one_process, after_a_death, as_processes)
