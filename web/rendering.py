@@ -1,5 +1,6 @@
 """From a template to an answer: French dates and numbers, the frame, fragments for htmx."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,9 @@ MONTHS = (
 _MONTH_S = 2_629_800
 _MONTHS_FROM_S = 60 * 86_400
 _NO_BREAK, _THIN = "\u00a0", "\u202f"
+_AS_IT_IS = r"<(textarea|code|pre|title|option)\b.*?</\1>|<[^>]*>"
+_LOOSE = re.compile(rf"{_AS_IT_IS}|(?<=[^\s>]) (?=[:;?!»%](?![\w/]))|(?<=«) ", re.DOTALL)
+"""A space that French typography does not let a line end at; elsewhere than in tags and forms."""
 
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -163,6 +167,11 @@ templates.globals["ui"] = templates.get_template("macros/ui.html").module
 _form_macros = templates.get_template("macros/forms.html")
 
 
+def tight(html: str) -> str:
+    """The page with spaces before double punctuation, and inside « », at which no line ends."""
+    return _LOOSE.sub(lambda found: _NO_BREAK if found[0] == " " else found[0], html)
+
+
 def page(
     request: Request,
     template: str,
@@ -202,7 +211,9 @@ def page(
     else:
         html = source.render(context)
     failed = form is not None and form.failed
-    answer = HTMLResponse(html, status_code=status or (422 if failed else 200), headers=headers)
+    answer = HTMLResponse(
+        tight(html), status_code=status or (422 if failed else 200), headers=headers
+    )
     answer.headers["Vary"] = "Cookie, HX-Request-Type"
     if person or issued.any or request.method not in SAFE:
         answer.headers["Cache-Control"] = NEVER_STORED

@@ -99,7 +99,7 @@ class Tab:
 
     async def h1(self) -> str:
         [title] = await self.page.get_by_role("heading", level=1).all_inner_texts()
-        return title
+        return title.replace("\u00a0", " ")
 
     async def good(self) -> None:
         """Everything that is asked of every page and state."""

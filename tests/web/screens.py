@@ -97,8 +97,15 @@ async def _tab(browser: Browser, stack: Stack, *, role: str = "") -> AsyncIterat
         await page.locator("[name=password]").fill(account["password"])
         main = page.get_by_role("main")
         await main.get_by_role("button", name="Se connecter", exact=True).click()
+        await _answer_about_cookies(page)
     yield page
     await context.close()
+
+
+async def _answer_about_cookies(page: Page) -> None:
+    """The question is on every page until then, and is shown on the first one."""
+    await page.get_by_role("button", name="Refuser", exact=True).click()
+    await page.get_by_role("button", name="Refuser", exact=True).wait_for(state="detached")
 
 
 async def _take(page: Page, shot: Shot, folder: Path) -> None:
@@ -132,7 +139,10 @@ async def take(stack: Stack, folder: Path) -> None:
     """Everything, into this folder."""
     async with launched() as browser:
         async with _tab(browser, stack) as page:
-            for shot in VISITOR:
+            first, *others = VISITOR
+            await _take(page, first, folder)
+            await _answer_about_cookies(page)
+            for shot in others:
                 await _take(page, shot, folder)
         for role, shots in BY_ROLE.items():
             async with _tab(browser, stack, role=role) as page:

@@ -14,6 +14,7 @@ from services.privacy.schemas.waivers import WaiverReason
 from web import words
 from web.pages.own_data import COPIES
 from web.pages.rights import STATES
+from web.rendering import tight
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,16 @@ from web.pages.rights import STATES
 def test_every_code_has_its_word(codes: type[StrEnum], said: dict[str, object]) -> None:
     assert {code.value for code in codes} - said.keys() == set(), "no word for it"
     assert said.keys() - {code.value for code in codes} <= {"waived"}, "a word for nothing"
+
+
+@pytest.mark.parametrize(
+    ("html", "shown"),
+    [
+        ("<p>Qui les lit : « nous » !</p>", "<p>Qui les lit~: «~nous~»~!</p>"),
+        ('<a href="/x" title="a : b">Où ?</a>', '<a href="/x" title="a : b">Où~?</a>'),
+        ("<textarea>a : b ?</textarea> <code>x : y</code>", "<textarea>a : b ?</textarea> <code>x : y</code>"),
+        ("50 % &amp; plus ; 12 :30 http ://x", "50~% &amp; plus~; 12 :30 http ://x"),
+    ],
+)  # fmt: skip
+def test_no_line_ends_before_double_punctuation(html: str, shown: str) -> None:
+    assert tight(html) == shown.replace("~", "\u00a0")

@@ -53,6 +53,14 @@ async def _calls(person: Person) -> dict[str, Any] | None:
     return {"items": found["items"]}
 
 
+async def _open(person: Person) -> dict[str, Any] | None:
+    """What a member may reply to, the latest first."""
+    if person.kinds - {"member"}:
+        return None  # somebody who works here
+    found = await person.api.get("consultations/consultations", state="published", limit=3)
+    return {"items": found["items"]} if found["items"] else None
+
+
 async def _protection(person: Person) -> dict[str, Any] | None:
     """What the DPO has to look at first."""
     if "dpo" not in person.roles:
@@ -78,6 +86,7 @@ BLOCKS: tuple[Block, ...] = (
     Block("steps", "Pour commencer", _steps),
     Block("requests", "Demandes d'adhésion", _requests),
     Block("calls", "Vos consultations", _calls),
+    Block("open", "Consultations ouvertes", _open),
     Block("protection", "Protection des données", _protection),
     Block("operations", "Exploitation", _operations),
     Block("retention", "Conservation de votre compte", _kept_until),
