@@ -199,10 +199,10 @@ async def test_a_double_click_gets_the_key_that_is_given_once(site: Site, page: 
             {
                 "participant": "directory",
                 "outcome": "erased",
-                "counts": {"deleted": 2, "detached": 1, "kept": 0},
+                "counts": {"deleted": 2, "detached": 3, "kept": 1},
             },
             "done",
-            "Enregistrements : 2 effacés, 1 rendu anonyme.",
+            "Enregistrements : 2\u00a0effacés, 3\u00a0rendus anonymes, 1\u00a0gardé.",
         ),
         (
             {

@@ -54,7 +54,7 @@ async def _calls(person: Person) -> dict[str, Any] | None:
 
 
 async def _open(person: Person) -> dict[str, Any] | None:
-    """What a member may reply to, the latest first."""
+    """What members may read now, the latest first; the page says who may reply."""
     if person.kinds - {"member"}:
         return None  # somebody who works here
     found = await person.api.get("consultations/consultations", state="published", limit=3)

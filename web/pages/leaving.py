@@ -261,11 +261,11 @@ def _outcome(outcome: str, counts: Mapping[str, int] | None) -> str:
     if counts is None:
         return "Ce système confirme que tout est effacé."
     said = [
-        f"{value} {word}{'s' if value > 1 else ''}"
-        for value, word in (
-            (counts["deleted"], "effacé"),
-            (counts["detached"], "rendu anonyme"),
-            (counts["kept"], "gardé"),
+        counted(value, one, many)
+        for value, one, many in (
+            (counts["deleted"], "effacé", "effacés"),
+            (counts["detached"], "rendu anonyme", "rendus anonymes"),
+            (counts["kept"], "gardé", "gardés"),
         )
         if value
     ]
