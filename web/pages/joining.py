@@ -39,8 +39,8 @@ async def open_account(request: Request, form: SentForm) -> Response:
         async def open_it() -> None:
             await visitor(request).post("identity/accounts", body)
 
-        try:  # one mail for a double click, and another one for another address
-            await runtime_of(request).once(f"{form.key}.{body['email']}", open_it)
+        try:  # one mail for a double click, and another one for another address or password
+            await runtime_of(request).once(f"{form.key}.{hash(tuple(body.values()))}", open_it)
         except ApiError as refused:
             form.refuse(refused, at="" if refused.errors else "password")
         else:
