@@ -60,6 +60,14 @@ log.console.level = info
 raft.wal_max_size_bytes = 67108864
 """
 
+ELECT = (
+    "[catch ra:trigger_election(amqqueue:get_pid(Q)) "
+    "|| Q <- rabbit_amqqueue:list(), amqqueue:is_quorum(Q)]."
+)
+"""A queue whose only member was killed may come back as a follower of nobody, for good: RabbitMQ 3.10,
+https://github.com/rabbitmq/rabbitmq-server/issues/10070. One that has a leader answers ok and stays as it is.
+"""
+
 
 @dataclass(kw_only=True)
 class PrivateServer:
@@ -116,6 +124,8 @@ class PrivateServer:
             processes.stop([self.process], how=self.stop_signal, grace=30)
             processes.kill(self.process)  # what a killed node may have left of its group
         processes.stop(self.helpers)
+        for helper in self.helpers:
+            processes.kill(helper)  # what a shell has left
 
     def _log(self) -> str:
         return f"{processes.tail(self.log)}\n(whole log: {self.log})"
@@ -302,6 +312,8 @@ def rabbitmq(
     }
     log = directory / "logs" / "rabbitmq.log"
     helpers: list[subprocess.Popen[bytes]] = []
+    control = script.with_name("rabbitmqctl")
+    elect = f'"$0" wait --quiet --timeout {START_SECONDS:.0f} "$1" && exec "$0" eval "$2"'
 
     def spawn(name: str, command: list[str | Path]) -> subprocess.Popen[bytes]:
         return processes.spawn(
@@ -316,8 +328,14 @@ def rabbitmq(
 
     def launch() -> subprocess.Popen[bytes]:
         # Our own port mapper: the one that Erlang would start detaches itself and stays.
-        if not helpers or helpers[-1].poll() is not None:
+        for late in helpers[1:]:
+            processes.kill(late)
+        if not helpers or helpers[0].poll() is not None:
             helpers[:] = [spawn("epmd", [_epmd(), "-port", str(epmd_port)])]
+        pid_file = home / "pid"
+        pid_file.unlink(missing_ok=True)
+        if (home / "ccib@localhost").exists():  # it was here before, and may have been killed
+            helpers[1:] = [spawn("rabbitmqctl", ["/bin/sh", "-c", elect, control, pid_file, ELECT])]
         return spawn("rabbitmq", [script])
 
     base = f"http://admin:{secret}@127.0.0.1:{management}"

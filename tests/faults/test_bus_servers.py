@@ -63,8 +63,8 @@ async def bus(broker: Broker, database: tuple[PrivateServer, str]) -> AsyncItera
         yield stand
 
 
-# The journeys stop and kill it under less traffic. RabbitMQ 3.10, killed, at times leaves a busy queue
-# without a leader, whatever its clients do.
+# The journeys stop and kill it under less traffic. A queue that RabbitMQ 3.10 leaves without a leader is
+# given one by `deploy.local.binaries`.
 @pytest.mark.long
 @pytest.mark.parametrize("how", ["stop", "kill"])
 async def test_a_broker_that_goes_and_comes_back_loses_nothing(

@@ -20,9 +20,7 @@ _LONG = int(os.environ.get("CCIB_SCHEDULES", "2000"))
 _SEED = int(os.environ.get("CCIB_SEED", "1"))
 
 
-def _run(
-    schedules: type[Schedules], *, many: int, steps: int, drawn: int, again: str
-) -> None:
+def _run(schedules: type[Schedules], *, many: int, steps: int, drawn: int, again: str) -> None:
     before = schedules.count, schedules.steps, schedules.restored, schedules.completed
     began = time.process_time()
     try:
