@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx2
@@ -11,8 +13,12 @@ from chassis.errors import UnavailableError
 _RENEW_BEFORE_END_S = 30
 
 
-class ClientCredentials:
-    """This service's token, kept until half a minute before its end."""
+class ClientCredentials(httpx2.Auth):
+    """This service's token, kept until half a minute before its end: the `auth` of a request.
+
+    A token that is refused, as after a change of keys, is replaced, and the request made once more.
+    A request raises `UnavailableError` when identity gives no token.
+    """
 
     def __init__(
         self, *, http: httpx2.AsyncClient, identity_url: str, client_id: str, secret_file: Path
@@ -25,15 +31,25 @@ class ClientCredentials:
         self._ends = float("-inf")
         self._lock = asyncio.Lock()
 
-    async def headers(self) -> dict[str, str]:
-        """Request headers with a valid token; raises `UnavailableError` when identity gives none."""
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Called by the client for each request (httpx's way to extend it)."""
+        request.headers["Authorization"] = await self._bearer()
+        answer = yield request
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            self.forget()
+            request.headers["Authorization"] = await self._bearer()
+            yield request
+
+    async def _bearer(self) -> str:
         async with self._lock:
             if time.monotonic() >= self._ends:
                 await self._fetch()
-        return {"Authorization": f"Bearer {self._token}"}
+        return f"Bearer {self._token}"
 
     def forget(self) -> None:
-        """The token was refused, as after a change of keys: the next headers bring another one."""
+        """Let the next request bring another token."""
         self._ends = float("-inf")
 
     async def _fetch(self) -> None:

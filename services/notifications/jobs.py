@@ -72,7 +72,7 @@ async def _addresses(runtime: Runtime, people: Iterable[UUID]) -> dict[UUID, str
     answer = await runtime.http.post(
         f"{runtime.settings.identity_url}/internal/addresses",
         json={"account_ids": [str(person) for person in people]},
-        headers=await runtime.credentials.headers(),
+        auth=runtime.credentials,
     )
     answer.raise_for_status()
     return {UUID(found["account_id"]): found["email"] for found in answer.json()}

@@ -191,26 +191,17 @@ async def _get(
     url = f"{where}/internal/subjects/{path}"
     try:
         async with asyncio.timeout(patience):
-            body = await _body(runtime, url, max_bytes=max_bytes)
-            if body is None:  # our token was refused, as after a change of keys
-                runtime.credentials.forget()
-                body = await _body(runtime, url, max_bytes=max_bytes)
+            return await _body(runtime, url, max_bytes=max_bytes)
     except (UnavailableError, httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError):
         raise UnansweredError("unreachable") from None
-    if body is None:
-        raise UnansweredError("unreachable")
-    return body
 
 
-async def _body(runtime: Runtime, url: str, *, max_bytes: int) -> bytes | None:
-    """What the service answers, or None to a token that it does not take."""
-    headers = await runtime.credentials.headers()
-    async with runtime.http.stream("GET", url, headers=headers) as answer:
+async def _body(runtime: Runtime, url: str, *, max_bytes: int) -> bytes:
+    """What the service answers."""
+    async with runtime.http.stream("GET", url, auth=runtime.credentials) as answer:
         match answer.status_code:
             case HTTPStatus.OK:
                 pass
-            case HTTPStatus.UNAUTHORIZED:
-                return None
             case HTTPStatus.GONE:
                 raise SubjectErasedError
             case HTTPStatus.NOT_FOUND:

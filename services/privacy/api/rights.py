@@ -218,7 +218,7 @@ async def account_of(request: Request, address: str) -> UUID | None:
         answer = await runtime.http.post(
             f"{runtime.settings.identity_url}/internal/accounts/by-address",
             json={"email": address},
-            headers=await runtime.credentials.headers(),
+            auth=runtime.credentials,
         )
         answer.raise_for_status()
     except httpx2.HTTPError as error:

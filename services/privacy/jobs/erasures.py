@@ -85,7 +85,7 @@ async def _sealed_addresses(runtime: Runtime, batch: Sequence[Erasure]) -> dict[
     answer = await runtime.http.post(
         f"{settings.identity_url}/internal/addresses",
         json={"account_ids": [str(person) for person in by_person]},
-        headers=await runtime.credentials.headers(),
+        auth=runtime.credentials,
     )
     answer.raise_for_status()
     key = settings.secret("sealing.key")

@@ -174,7 +174,7 @@ async def _address(runtime: Runtime, person_id: UUID) -> str | None:
     answer = await runtime.http.post(
         f"{runtime.settings.identity_url}/internal/addresses",
         json={"account_ids": [str(person_id)]},
-        headers=await runtime.credentials.headers(),
+        auth=runtime.credentials,
     )
     answer.raise_for_status()
     return next((str(row["email"]) for row in answer.json()), None)

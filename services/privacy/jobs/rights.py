@@ -42,7 +42,7 @@ async def _addresses(runtime: Runtime, mails: Sequence[MailToSend]) -> dict[UUID
         answer = await runtime.http.post(
             f"{runtime.settings.identity_url}/internal/addresses",
             json={"account_ids": sorted(str(person) for person in people)},
-            headers=await runtime.credentials.headers(),
+            auth=runtime.credentials,
         )
         answer.raise_for_status()
     except (httpx2.HTTPError, UnavailableError) as error:
