@@ -8,7 +8,6 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from joserfc.jwk import ECKey
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from bench.erasure_people import remember
 from bench.erasure_platform import WIRED, make_database
@@ -16,7 +15,8 @@ from bench.figures import Figure, Goal, Ground, Measure, beside
 from bench.references import erasure_sql
 from chassis import erasure
 from chassis.catalogue import Catalogue, Fate
-from chassis.db import Database, sqlalchemy_url
+from chassis.db import Database
+from chassis.db import engine as db_engine
 from chassis.erasure import Eraser
 from chassis.evidence import import_key
 from chassis.storage import Storage
@@ -48,7 +48,7 @@ class _Participant:
     async def populate(self) -> list[UUID]:
         """A batch of people with rows and files."""
         people = [uuid4() for _ in range(BATCH)]
-        engine = create_async_engine(sqlalchemy_url(self.url))
+        engine = db_engine(self.url)
         async with engine.begin() as connection:
             self.files = await remember(connection, self.eraser.catalogue, people)
         await engine.dispose()

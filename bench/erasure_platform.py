@@ -22,12 +22,11 @@ from uuid import UUID
 
 import asyncpg
 import httpx2
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from bench.erasure_people import remember
 from chassis import clock, topology
 from chassis.auth import Role
-from chassis.db import sqlalchemy_url
+from chassis.db import engine as db_engine
 from chassis.ids import new_id
 from chassis.migrations import upgrade
 from chassis.service import Service
@@ -83,7 +82,7 @@ class Platform:
     async def populate(self, people: Sequence[UUID]) -> None:
         """Rows, and files, of these people in every service."""
         for name, url in self.urls.items():
-            engine = create_async_engine(sqlalchemy_url(url))
+            engine = db_engine(url)
             async with engine.begin() as connection:
                 keys = await remember(connection, WIRED[name].catalogue, people)
             await engine.dispose()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -41,26 +41,22 @@ class Database:
         self.service = service
         self.url = url
         self.gate = gate
-        self.engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url),
+        self.engine: AsyncEngine = engine(
+            url,
+            _connect_args(service),
             pool_size=pool,
             max_overflow=0,
             pool_timeout=10,
             # The one used last: its backend has read the catalogue, and knows the statements.
             pool_use_lifo=True,
-            connect_args=(options := _connect_args(service)),
         )
         # Of their own: a job that holds its lock still needs a connection to work with, and jobs that
         # took each other's would all wait.
-        self.locks: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url),
-            pool_size=5,
-            max_overflow=-1,
-            pool_use_lifo=True,
-            connect_args=options,
+        self.locks: AsyncEngine = engine(
+            url, _connect_args(service), pool_size=5, max_overflow=-1, pool_use_lifo=True
         )
-        for engine in (self.engine, self.locks):
-            _replace_what_is_dead(engine)
+        for one in (self.engine, self.locks):
+            _replace_what_is_dead(one)
         self.bells: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         if gate is not None:  # on the very connection, before anybody can use it
 
@@ -127,9 +123,15 @@ def _connect_args(service: str) -> dict[str, Any]:
     }
 
 
-def sqlalchemy_url(url: str) -> str:
-    """The same address for SQLAlchemy's asyncpg dialect."""
-    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+def engine(url: str, connecting: Mapping[str, Any] | None = None, **pool: Any) -> AsyncEngine:
+    """An engine whose connections asyncpg opens by the whole address: SQLAlchemy would take it apart,
+    and does not know what asyncpg knows of certificates.
+    """
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(url, **(connecting or {}))
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **pool)
 
 
 def wake(session: AsyncSession, bell: str) -> None:

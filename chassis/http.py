@@ -92,14 +92,26 @@ _FRENCH = {
 }
 
 
-def build_app(*, name: str, description: str, max_body_bytes: int, **options: Any) -> FastAPI:
-    """A FastAPI application with what every service answers in the same way."""
-    app = FastAPIOffline(
-        docs_url=f"/api/{name}/docs",
-        redoc_url=None,
-        static_url=f"/api/{name}/docs-assets",
-        openapi_url=f"/api/{name}/openapi.json",
-        swagger_ui_oauth2_redirect_url=f"/api/{name}/docs/oauth2-redirect",
+def build_app(
+    *, name: str, description: str, max_body_bytes: int, described: bool, **options: Any
+) -> FastAPI:
+    """A FastAPI application with what every service answers in the same way.
+
+    `described`: it also serves its OpenAPI document, and pages to read and try it.
+    """
+    make = FastAPI
+    if described:
+        make = FastAPIOffline  # type: ignore[assignment]  # a function that makes one
+        options |= {
+            "docs_url": f"/api/{name}/docs",
+            "redoc_url": None,
+            "static_url": f"/api/{name}/docs-assets",
+            "openapi_url": f"/api/{name}/openapi.json",
+            "swagger_ui_oauth2_redirect_url": f"/api/{name}/docs/oauth2-redirect",
+        }
+    else:
+        options["openapi_url"] = None
+    app = make(
         title=f"CCI Business - {name}",
         description=description,
         version="1.0",

@@ -22,12 +22,13 @@ from urllib.parse import unquote, urlparse
 import obstore
 from joserfc.jwk import ECKey
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
-from obstore.store import ObjectStore, from_url
+from obstore.store import ObjectStore
 from pydantic import ValidationError
 
 from chassis import crash
 from chassis.evidence import SignatureError, canonical, digest, load_key, sign, verify
 from chassis.ids import new_id
+from chassis.storage import bucket
 from contracts.privacy import Erase
 
 NO_PREVIOUS = "0" * 64
@@ -123,10 +124,12 @@ def trusted_keys(trust_dir: Path) -> list[ECKey]:
 class LedgerCopy:
     """Entries at `<url>/<position>.json`, in a folder (`file:///…`) that is there, or a bucket."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, credentials: Mapping[str, str] | None = None) -> None:
         parsed = urlparse(url)
         self._folder = Path(unquote(parsed.path)) if parsed.scheme == "file" else None
-        self._store: ObjectStore | None = None if self._folder is not None else from_url(url)
+        self._store: ObjectStore | None = (
+            None if self._folder is not None else bucket(url, credentials)
+        )
         self._seen: tuple[int, int] | None = None
         """When the folder had last changed, and the highest position it then held."""
         self._swept = False

@@ -65,7 +65,8 @@ async def send(
             username=unquote(server.username) if server.username else None,
             password=unquote(server.password) if server.password else None,
             use_tls=server.scheme == "smtps",
-            start_tls=None if server.username else False,
+            # A password goes over an encrypted connection or not at all.
+            start_tls=bool(server.username) and server.scheme != "smtps",
             timeout=10,
         )
     except aiosmtplib.SMTPRecipientsRefused as error:

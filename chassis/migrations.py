@@ -15,11 +15,10 @@ from alembic import command, context
 from alembic.config import Config
 from sqlalchemy import MetaData, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel.sql.sqltypes import AutoString
 
 from chassis import crash
-from chassis.db import sqlalchemy_url
+from chassis.db import engine
 
 _ONE_MIGRATOR = 0x0CC1B
 
@@ -63,9 +62,9 @@ def run_environment() -> None:
 
 
 async def _migrate(url: str, metadata: MetaData) -> None:
-    engine = create_async_engine(sqlalchemy_url(url))
+    opened = engine(url)
     try:
-        async with engine.connect() as connection:
+        async with opened.connect() as connection:
             await connection.execute(text("SET lock_timeout = '5s'"))
             await connection.execute(text("SET statement_timeout = '60s'"))
             await connection.execute(text(f"SELECT pg_advisory_lock({_ONE_MIGRATOR})"))
@@ -80,7 +79,7 @@ async def _migrate(url: str, metadata: MetaData) -> None:
             crash.point("migrations.before_comment")
             await connection.commit()
     finally:
-        await engine.dispose()
+        await opened.dispose()
 
 
 def _run(metadata: MetaData) -> Callable[[Connection], None]:

@@ -137,8 +137,9 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
     is not there is no reason: the outbox keeps what it will be told.
     """
     async with httpx2.AsyncClient(timeout=5.0, verify=authorities()) as client:
-        storage = Storage(settings.storage_url)
-        ledger = LedgerCopy(settings.ledger_url)
+        credentials = settings.storage_credentials()
+        storage = Storage(settings.storage_url, credentials)
+        ledger = LedgerCopy(settings.ledger_url, credentials)
         eraser = Eraser(
             catalogue=service.catalogue,
             storage=storage,
@@ -229,6 +230,7 @@ def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
         name=service.name,
         description=service.description,
         max_body_bytes=configured.max_body_bytes,
+        described=configured.api_docs,
         lifespan=lifespan,
     )
     app.state.body_limits = dict(service.body_limits)

@@ -5,7 +5,7 @@ the transaction that forgets the row commits. Every operation may be repeated.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlparse
@@ -23,13 +23,13 @@ _AT_ONCE = 50
 class Storage:
     """The files of one service, addressed by opaque keys."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, credentials: Mapping[str, str] | None = None) -> None:
         parsed = urlparse(url)
         if parsed.scheme == "file":
             folder = Path(unquote(parsed.path))
             self._store: ObjectStore = LocalStore(prefix=folder, mkdir=True)
         else:
-            self._store = from_url(url)
+            self._store = bucket(url, credentials)
 
     async def put(self, key: str, content: bytes) -> None:
         """Store a file, replacing one of the same key."""
@@ -83,6 +83,15 @@ class Storage:
         except (NotFoundError, FileNotFoundError):
             return False
         return True
+
+
+def bucket(url: str, credentials: Mapping[str, str] | None = None) -> ObjectStore:
+    """The bucket at `url`; its region and endpoint are the environment's (`AWS_REGION`, `AWS_ENDPOINT`).
+
+    `credentials`: `access_key_id` and `secret_access_key`, else those of the environment.
+    """
+    config: Any = dict(credentials or {})
+    return from_url(url, config=config or None)
 
 
 async def _parts(found: Any) -> AsyncIterator[bytes]:

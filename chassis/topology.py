@@ -17,8 +17,9 @@ import aio_pika
 import httpx2
 from aio_pika.exceptions import AMQPError
 
+from chassis.addresses import split_authority
 from chassis.bus import connect
-from chassis.trust import authorities
+from chassis.trust import only
 from contracts.base import Event, Kind
 from contracts.privacy import Erase, ErasureAcknowledged, ManifestAnnounced, PartnerAcknowledged
 
@@ -146,7 +147,8 @@ def partner_definitions(
 async def apply(management_url: str, wanted: Mapping[str, Any]) -> None:
     """Import definitions; what exists and is the same stays as it is.
 
-    `management_url` carries an administrator's user and password. Raises `TopologyError` with the
+    `management_url` carries an administrator's user and password, and the authority to believe
+    (`chassis.addresses`). Raises `TopologyError` with the
     broker's reason.
     """
     async with _management(management_url) as client:
@@ -287,7 +289,8 @@ async def _wrong_arguments(
 
 
 def _management(url: str) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=url, timeout=30, verify=authorities())
+    base_url, ca_file = split_authority(url)
+    return httpx2.AsyncClient(base_url=base_url, timeout=30, verify=only(ca_file))
 
 
 async def _done(answer: httpx2.Response) -> None:

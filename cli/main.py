@@ -42,6 +42,8 @@ Whom it speaks to:
   CCIB_SERVICE_URLS                 inside addresses, as JSON: {"identity": "http://…", …}
   CCIB_BROKER_ADMIN_URL             RabbitMQ's management: http://user:password@host:15672/vhost
   CCIB_DATABASE_URL_<SERVICE>       a service's database, for what must work while it is down
+  CCIB_DATABASE_CA_FILE, CCIB_AMQP_CA_FILE
+                                    the authorities that vouch for both: then TLS, verified
   CCIB_LEDGER_URL                   the ledger copy: file:///… or a bucket
 
 \b

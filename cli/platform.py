@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import httpx2
 import typer
 
+from chassis.addresses import verified_database
 from cli.console import REFUSED, UNREACHABLE, UNREADABLE, stop
 
 SERVICES = ("identity", "directory", "consultations", "privacy", "notifications")
@@ -117,12 +118,28 @@ def described(stack: Path) -> dict[str, Any]:
 
 def databases(stack: Path) -> dict[str, str]:
     """Each service's database: `CCIB_DATABASE_URL_<SERVICE>`, else the local stack's."""
-    given = {
-        service: url
-        for service in SERVICES
-        if (url := os.environ.get(f"CCIB_DATABASE_URL_{service.upper()}"))
-    }
-    return given or dict(described(stack)["postgres"])
+    return named_databases() or dict(described(stack)["postgres"])
+
+
+def named_databases() -> dict[str, str]:
+    """Those that the environment names, each with the authority that vouches for their server.
+
+    Ends the command when that authority's file is not there.
+    """
+    try:
+        return {
+            service: verified_database(url, authority("CCIB_DATABASE_CA_FILE"))
+            for service in SERVICES
+            if (url := os.environ.get(f"CCIB_DATABASE_URL_{service.upper()}"))
+        }
+    except ValueError as error:
+        raise stop(str(error), UNREADABLE) from None
+
+
+def authority(variable: str) -> Path | None:
+    """The file that this variable names, if any."""
+    named = os.environ.get(variable)
+    return Path(named) if named else None
 
 
 def ledger_url(stack: Path) -> str:

@@ -20,7 +20,9 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local import binaries
+from deploy.local.backing import Servers
 from deploy.local.backing import servers as backing_servers
+from tests.certificates import SecureBroker
 from tests.faults.report import pytest_terminal_summary
 from tests.mailbox import Mailbox
 
@@ -36,6 +38,10 @@ settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
 
 
+def _ours(found: Servers) -> bool:
+    return any(server.name == "rabbitmq" for server in found.private)
+
+
 class _Keeper(threading.Thread):
     """Holds PostgreSQL and RabbitMQ for one run, in a thread that lives as long as it does."""
 
@@ -46,8 +52,12 @@ class _Keeper(threading.Thread):
 
     def run(self) -> None:
         try:
-            with backing_servers(self.folder / "servers", durable=False) as found:
+            secure = SecureBroker.prepare(self.folder / "certificates")
+            with backing_servers(
+                self.folder / "servers", durable=False, broker_settings=secure.settings
+            ) as found:
                 self._tell(
+                    **(secure.addresses(found.amqp_url) if _ours(found) else {}),
                     postgres_url=found.postgres_url,
                     amqp_url=found.amqp_url,
                     management_url=found.management_url,

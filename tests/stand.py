@@ -264,6 +264,7 @@ async def standing(
             "secrets_dir": layout.secrets / wired.name,
             "trust_dir": layout.trust,
             "run_worker": worker,
+            "api_docs": True,
             "smtp_url": smtp_url,
             "dpo_address": "dpo@ccibusiness.example",
             "mail_from": "CCI Business <ne-pas-repondre@ccibusiness.example>",

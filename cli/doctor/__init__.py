@@ -82,7 +82,7 @@ async def examine(found: Sources) -> Report:
         return read
 
     async with httpx2.AsyncClient(timeout=5) as client, asyncio.TaskGroup() as together:
-        asked_broker = together.create_task(_broker(client, found, report))
+        asked_broker = together.create_task(_broker(found, report))
         asked = {
             name: together.create_task(look_at_database(name, url))
             for name, url in found.databases.items()
@@ -117,12 +117,10 @@ async def _guarded(report: Report, where: str, look: Awaitable[T]) -> T | None:
         return None
 
 
-async def _broker(
-    client: httpx2.AsyncClient, found: Sources, report: Report
-) -> broker.Heard | None:
+async def _broker(found: Sources, report: Report) -> broker.Heard | None:
     if not found.management:
         return None
-    heard = await _guarded(report, "broker", broker.examine(client, found))
+    heard = await _guarded(report, "broker", broker.examine(found))
     if heard:
         report.findings += heard.findings
         report.looked_at["broker"] += heard.answers

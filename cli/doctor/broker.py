@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from chassis.trust import only
 from cli.doctor.findings import Finding, attention, broken, counted, notice
 from cli.doctor.sources import Sources
 from cli.platform import SERVICES
@@ -27,8 +28,13 @@ class Heard:
     findings: list[Finding] = field(default_factory=list)
 
 
-async def examine(client: httpx2.AsyncClient, sources: Sources) -> Heard:
+async def examine(sources: Sources) -> Heard:
     """Ask the broker's administration. Its counts are up to five seconds old."""
+    async with httpx2.AsyncClient(timeout=5, verify=only(sources.management_ca)) as client:
+        return await _ask(client, sources)
+
+
+async def _ask(client: httpx2.AsyncClient, sources: Sources) -> Heard:
     heard = Heard()
     at, vhost = f"{sources.management}/api", quote(sources.vhost, safe="")
     try:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from cli.console import UNREADABLE, stop
-from cli.platform import SERVICES, described
+from cli.platform import authority, described, named_databases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,8 @@ class Sources:
     """Inside addresses: health and metrics do not pass the gateway."""
     management: str = ""
     """The broker's administration, with user and password, without a path."""
+    management_ca: Path | None = None
+    """The authority that vouches for it; else those of the machine."""
     vhost: str = "/"
     databases: dict[str, str] = field(default_factory=dict)
     ledger: str = ""
@@ -39,18 +41,17 @@ class Sources:
 def find(stack: Path) -> Sources:
     """The sources of this platform. Ends the command when there is none."""
     environ = os.environ
-    databases = {
-        service: url
-        for service in SERVICES
-        if (url := environ.get(f"CCIB_DATABASE_URL_{service.upper()}"))
-    }
+    ca_file = authority("CCIB_AMQP_CA_FILE")
     admin = urlsplit(environ.get("CCIB_BROKER_ADMIN_URL", ""))
+    if ca_file is not None:  # never in the clear
+        admin = admin._replace(scheme="https")
     given = Sources(
         gateway=environ.get("CCIB_URL", "").rstrip("/"),
         services=_service_urls(environ.get("CCIB_SERVICE_URLS", "{}")),
         management=admin._replace(path="").geturl() if admin.netloc else "",
+        management_ca=ca_file,
         vhost=unquote(admin.path.removeprefix("/")) or "/",
-        databases=databases,
+        databases=named_databases(),
         ledger=environ.get("CCIB_LEDGER_URL", ""),
     )
     if given.gateway or given.services or given.management or given.databases:

@@ -60,25 +60,26 @@ class Servers:
 
 @contextmanager
 def servers(
-    directory: Path, *, durable: bool = True, say: Say = lambda _: None
+    directory: Path, *, durable: bool = True, say: Say = lambda _: None, broker_settings: str = ""
 ) -> Iterator[Servers]:
     """Find or start both servers; stop what was started when the block ends.
 
     `directory` keeps their data and logs, and belongs to one process at a time. `durable=False`
     is for tests: fsync off, nothing is kept, and RabbitMQ is killed at the end (its orderly stop
-    takes 6 s). Call it from a thread that lives as long as the servers should (see
+    takes 6 s). `broker_settings` are more lines for the configuration of a RabbitMQ that is started
+    from binaries. Call it from a thread that lives as long as the servers should (see
     `processes.spawn`).
 
     Raises the errors of `deploy.local.errors`, each with one sentence to show.
     """
     with claim(directory, say=say):
         if durable:
-            with find(directory, say=say) as found:
+            with find(directory, say=say, broker_settings=broker_settings) as found:
                 yield found
             return
         remove_data(directory)  # of an earlier run that was killed
         try:
-            with find(directory, durable=False, say=say) as found:
+            with find(directory, durable=False, say=say, broker_settings=broker_settings) as found:
                 yield found
         finally:
             remove_data(directory)
@@ -126,6 +127,7 @@ def find(
     durable: bool = True,
     say: Say = lambda _: None,
     meanwhile: Callable[[str], None] = lambda _: None,
+    broker_settings: str = "",
 ) -> Iterator[Servers]:
     """`servers`, in a folder that the caller has claimed.
 
@@ -137,6 +139,7 @@ def find(
             durable=durable,
             say=say,
             meanwhile=meanwhile,
+            broker_settings=broker_settings,
             stack=stack,
         )
 
@@ -147,6 +150,7 @@ def _find(
     durable: bool,
     say: Say,
     meanwhile: Callable[[str], None],
+    broker_settings: str,
     stack: ExitStack,
 ) -> Servers:
     postgres_url = os.environ.get("CCIB_POSTGRES_URL", "")
@@ -180,7 +184,7 @@ def _find(
         stack.callback(_stop_together, private)
         if wanted_rabbitmq:  # the slow one first
             server, amqp_url, management_url, word = binaries.rabbitmq(
-                directory=directory, folder=folder, durable=durable
+                directory=directory, folder=folder, durable=durable, more=broker_settings
             )
             private.append(server)
             how.append(word)

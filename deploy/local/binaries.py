@@ -271,9 +271,12 @@ def postgres(*, directory: Path, folder: Path, durable: bool) -> tuple[PrivateSe
 
 
 def rabbitmq(
-    *, directory: Path, folder: Path, durable: bool
+    *, directory: Path, folder: Path, durable: bool, more: str = ""
 ) -> tuple[PrivateServer, str, str, str]:
-    """A node that is not started yet, its AMQP and management URLs, and a word on what it is."""
+    """A node that is not started yet, its AMQP and management URLs, and a word on what it is.
+
+    `more`: lines for its configuration.
+    """
     script = rabbitmq_server()
     if script is None:
         raise ServerFailed("RabbitMQ's binaries have gone")
@@ -282,7 +285,8 @@ def rabbitmq(
     home = folder / "rabbitmq"
     home.mkdir(mode=0o700, exist_ok=True)
     config = home / "rabbitmq.conf"
-    config.write_text(RABBITMQ_SETTINGS.format(amqp=amqp, management=management, password=secret))
+    settings = RABBITMQ_SETTINGS.format(amqp=amqp, management=management, password=secret)
+    config.write_text(settings + more)
     plugins = home / "enabled_plugins"
     plugins.write_text("[rabbitmq_management].")
     if _must_drop():

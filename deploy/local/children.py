@@ -72,6 +72,7 @@ def service_environment(
         "CCIB_MAIL_FROM": MAIL_FROM,
         "CCIB_DPO_ADDRESS": DPO_ADDRESS,
         "CCIB_RUN_WORKER": "true",
+        "CCIB_API_DOCS": "true",
         "CCIB_LOG_FORMAT": "json",
         **({"CCIB_SERVICE_URLS": _service_urls(ports)} if service == "privacy" else {}),
     }

@@ -16,7 +16,8 @@ class Settings(CommonSettings):
     dpo_address: str
     """Functional address of the data protection officer; hears of steps that stay open."""
     broker_admin_url: str
-    """`http://user:password@host:port/vhost` of RabbitMQ's management API, to admit partners."""
+    """`http://user@host:port/vhost` of RabbitMQ's management API, to admit partners; its password is
+    the file `broker_admin_password`, or in the address."""
     service_urls: dict[str, str] = Field(default_factory=dict)
     """Where each service answers inside the platform, as JSON: to collect what it holds about a
     person. One that is not named here is told to be missing."""
