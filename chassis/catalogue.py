@@ -6,7 +6,7 @@ the CHECK constraints, the comments that the migrations write into PostgreSQL (s
 database can be compared at any time), the register of processing and the tables of the notice.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -164,6 +164,22 @@ def not_personal(why: str) -> dict[str, Any]:
     return {"info": {KEY: NotPersonal(why=why)}, "comment": f"not personal: {why}"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Leaving:
+    """A column, or a whole table, that this release declares no more and a revision will drop.
+
+    Until then it may be there or not, and must hold nothing: null in every row, or no row at all.
+    """
+
+    table: str
+    column: str | None = None
+    revision: str
+    """The one that drops it; its phase is contract."""
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}" if self.column else self.table
+
+
 class CatalogueError(Exception):
     """A declaration is missing or contradicts its table; the message lists every one."""
 
@@ -186,6 +202,8 @@ class Catalogue:
     metadata: MetaData
     subjects: tuple[SubjectColumn, ...] = field(default=())
     """In the order in which erasure must act: children before parents."""
+    leaving: tuple[Leaving, ...] = ()
+    """What is declared no more, and not dropped yet."""
 
     def tables(self) -> tuple[str, ...]:
         """The tables that name people; evidence accounts for each of them."""
@@ -245,13 +263,16 @@ def _only_subject(table: Table) -> str | None:
     return found[0].name if len(found) == 1 else None
 
 
-def seal(*, service: str, metadata: MetaData) -> Catalogue:
+def seal(*, service: str, metadata: MetaData, leaving: Iterable[Leaving] = ()) -> Catalogue:
     """Check every declaration and add the CHECK constraints that enforce detaching.
 
     Call it once, at the end of a service's models. Raises `CatalogueError` listing every column that
-    is undeclared or declared against its table.
+    is undeclared or declared against its table, or declared and leaving at once.
     """
-    wrong: list[str] = []
+    going = tuple(leaving)
+    wrong: list[str] = [
+        f"{one}: declared, and leaving" for one in going if _is_declared(one, metadata)
+    ]
     entries: list[SubjectColumn] = []
     for table in reversed(metadata.sorted_tables):
         for column in table.columns:
@@ -281,7 +302,12 @@ def seal(*, service: str, metadata: MetaData) -> Catalogue:
                 _add_detached_check(entry)
     if wrong:
         raise CatalogueError("; ".join(wrong))
-    return Catalogue(service=service, metadata=metadata, subjects=tuple(entries))
+    return Catalogue(service=service, metadata=metadata, subjects=tuple(entries), leaving=going)
+
+
+def _is_declared(one: Leaving, metadata: MetaData) -> bool:
+    table = metadata.tables.get(one.table)
+    return table is not None and (one.column is None or one.column in table.columns)
 
 
 def _contradictions(entry: SubjectColumn) -> Iterator[str]:

@@ -13,7 +13,7 @@ from uuid import UUID
 from joserfc.jwk import ECKey
 from prometheus_client import Gauge
 from pydantic import BaseModel
-from sqlalchemy import any_, literal, select, text, update
+from sqlalchemy import any_, event, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -78,6 +78,8 @@ class Eraser:
     storage: Storage
     key: ECKey
     rules: Mapping[str, SharedRule] = field(default_factory=dict)
+    announced: set[str] = field(default_factory=set)
+    """The hashes of the manifests that this process has published."""
 
     def manifest(self, facts: Sequence[live_schema.Fact]) -> dict[str, Any]:
         """What this service declares, together with the hash of its live schema."""
@@ -91,7 +93,11 @@ async def announce(session: AsyncSession, eraser: Eraser) -> str:
     """
     facts = await live_schema.read(session)
     live_schema.compare(eraser.catalogue, facts)
-    manifest = eraser.manifest(facts)
+    await live_schema.holds_nothing(session, eraser.catalogue, facts)
+    return _announce(session, eraser, eraser.manifest(facts))
+
+
+def _announce(session: AsyncSession, eraser: Eraser, manifest: dict[str, Any]) -> str:
     statement = {
         "participant": eraser.catalogue.service,
         "manifest_hash": digest(manifest),
@@ -100,6 +106,11 @@ async def announce(session: AsyncSession, eraser: Eraser) -> str:
     announced = ManifestAnnounced(**statement, signature=sign(statement, eraser.key))
     outbox.publish(session, announced)
     _announced.labels(eraser.catalogue.service, announced.manifest_hash).set(1)
+
+    def known(_: object) -> None:
+        eraser.announced.add(announced.manifest_hash)
+
+    event.listen(session.sync_session, "after_commit", known, once=True)
     return announced.manifest_hash
 
 
@@ -114,6 +125,8 @@ async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> Except
     """
     facts = await live_schema.read(session)
     live_schema.compare(eraser.catalogue, facts)
+    await live_schema.holds_nothing(session, eraser.catalogue, facts)
+    manifest = eraser.manifest(facts)
     # It may come over the bus and from the ledger copy at once: the second finds what the first did.
     await session.execute(_ONE_AT_A_TIME, {"position": command.position})
     evidence, trouble = await _recorded(session, command), None
@@ -123,7 +136,7 @@ async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> Except
         shown: _Shown = {}
         evidence = _Evidence(
             # Told with it for ever: under the manifest of a later release it would look incomplete.
-            manifest_hash=digest(eraser.manifest(facts)),
+            manifest_hash=digest(manifest),
             subjects=tuple(
                 _evidence(subject.erasure_id, tallies[subject.subject_id], shown)
                 for subject in command.subjects
@@ -141,6 +154,9 @@ async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> Except
                 evidence={name: told[name] for name in _Evidence.model_fields},
             )
         )
+    if eraser.announced and digest(manifest) not in eraser.announced:
+        # A migration ran since: evidence under a manifest that privacy does not have proves nothing.
+        _announce(session, eraser, manifest)
     outbox.publish(session, answer)
     return trouble
 

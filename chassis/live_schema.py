@@ -1,18 +1,22 @@
 """What the running database really holds, compared with what the service declares.
 
 The comparison reads PostgreSQL's own catalogue: columns with their comments, constraints, triggers,
-rules, row-level security. Anything that is there and not declared blocks every acknowledgement.
+rules, row-level security. Anything that is there and not declared blocks every acknowledgement; but
+what is on its way out (`catalogue.Leaving`) may still be there, as long as it holds nothing.
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Select, literal, select, text
+from sqlalchemy import column as a_column
+from sqlalchemy import table as a_table
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.catalogue import DETACHED, TOMBSTONE, Catalogue, Fate
+from chassis.catalogue import DETACHED, TOMBSTONE, Catalogue, Fate, Leaving
 
 
 class Fact(NamedTuple):
@@ -100,8 +104,11 @@ def compare(catalogue: Catalogue, facts: Sequence[Fact]) -> None:
     live = {(f.relation, f.name): f.detail for f in facts if f.kind == "column"}
     repeated = Counter((f.relation, f.name) for f in facts if f.kind == "column")
     wrong.extend(f"column {t}.{c} stands in two schemas" for (t, c), n in repeated.items() if n > 1)
+    going = {(one.table, one.column) for one in catalogue.leaving}
     for (table, column), detail in live.items():
         if (table, column) not in declared:
+            if {(table, column), (table, None)} & going:
+                continue  # `holds_nothing` looks into it
             wrong.append(f"column {table}.{column} is not declared")
         elif detail.partition(" -- ")[2] != declared[table, column]:
             wrong.append(f"column {table}.{column} is declared otherwise than in the database")
@@ -109,6 +116,35 @@ def compare(catalogue: Catalogue, facts: Sequence[Fact]) -> None:
     wrong.extend(_enforcement(catalogue, facts))
     if wrong:
         raise SchemaMismatchError(wrong)
+
+
+async def holds_nothing(session: AsyncSession, catalogue: Catalogue, facts: Sequence[Fact]) -> None:
+    """Raise `SchemaMismatchError` if anything that is leaving still holds something.
+
+    What nobody declares is erased by nobody: only because it is empty may it be there.
+    """
+    columns = {(fact.relation, fact.name) for fact in facts if fact.kind == "column"}
+    tables = {relation for relation, _ in columns}
+    there = [
+        one
+        for one in catalogue.leaving
+        if ((one.table, one.column) in columns if one.column else one.table in tables)
+    ]
+    wrong = [
+        f"{one} leaves with revision {one.revision}, and still holds something"
+        for one in there
+        if await session.scalar(_holds(one))
+    ]
+    if wrong:
+        raise SchemaMismatchError(wrong)
+
+
+def _holds(one: Leaving) -> Select[tuple[bool]]:
+    """Whether a row of the table, or a value in the column, is left."""
+    rows = select(literal(1)).select_from(a_table(one.table))
+    if one.column:
+        rows = rows.where(a_column(one.column).is_not(None))
+    return select(rows.exists())
 
 
 def _enforcement(catalogue: Catalogue, facts: Sequence[Fact]) -> list[str]:
@@ -143,6 +179,10 @@ def _enforcement(catalogue: Catalogue, facts: Sequence[Fact]) -> list[str]:
             check = f"ck_{table}_{column}{DETACHED}"
             gone = " AND ".join(f"{one.name} IS NULL" for one in entry.personal)
             found = _plain(constraints.get((table, check), ""))
+            for one in catalogue.leaving:  # null in every row: that it must be null asks no less
+                if one.table == table and one.column:
+                    found = re.sub(rf" AND {re.escape(one.column)} IS NULL\b", "", found)
+                    found = re.sub(rf"\b{re.escape(one.column)} IS NULL AND ", "", found)
             if found != f"CHECK {column} IS NOT NULL OR {gone}":
                 wrong.append(f"constraint {table}.{check} is missing, or says something else")
     return wrong

@@ -180,7 +180,9 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
         try:
             runtime.topology_checked = await _topology_is_right(runtime)
             async with gate.ungated() as ungated, ungated.transaction() as session:
-                live_schema.compare(service.catalogue, await live_schema.read(session))
+                facts = await live_schema.read(session)
+                live_schema.compare(service.catalogue, facts)
+                await live_schema.holds_nothing(session, service.catalogue, facts)
             with contextlib.suppress(TimeoutError):  # what takes longer goes on beside it
                 async with asyncio.timeout(_FIRST_TRY_S):
                     await gate.try_to_open()

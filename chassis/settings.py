@@ -14,22 +14,46 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from chassis.addresses import verified_broker, verified_database, with_password
 
 
-class Settings(BaseSettings):
-    """The settings that every service reads."""
+class DatabaseSettings(BaseSettings):
+    """Where a service's database is: all that its migrations read, and the beginning for the service."""
 
     model_config = SettingsConfigDict(
         env_prefix="CCIB_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    # First those from which addresses are completed.
-    secrets_dir: Path
-    """Folder of this service's secret files."""
+    # First what the address is completed with.
+    secrets_dir: Path | None = None
+    """Folder of this process's secret files."""
     database_ca_file: Path | None = None
     """Certificates of the authority that vouches for PostgreSQL: then it is spoken to by TLS alone."""
-    amqp_ca_file: Path | None = None
-    """The same for RabbitMQ, its management API included."""
     database_url: str
     """`postgresql://role@host:port/database`, this service's own; complete once it is read."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, url: str, told: ValidationInfo) -> str:
+        return verified_database(_opened(url, told, "database"), told.data.get("database_ca_file"))
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment; raises pydantic's `ValidationError` naming what is missing."""
+        return cls()
+
+
+class MigrationSettings(DatabaseSettings):
+    """What `python -m services.<name>.migrations` is told; it logs in as the owner of the tables."""
+
+    runtime_role: str | None = None
+    """The service's own role, which gets its rights; without it nobody's rights are changed."""
+
+
+class Settings(DatabaseSettings):
+    """The settings that every service reads."""
+
+    secrets_dir: Path
+    """Folder of this service's secret files."""
+    amqp_ca_file: Path | None = None
+    """As for the database: for RabbitMQ, its management API included."""
     database_pool: int = Field(default=10, ge=2, le=100)
     """Connections this process may hold; the relay holds one more."""
     amqp_url: str
@@ -58,11 +82,6 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
     """Largest request body, files excepted."""
 
-    @field_validator("database_url")
-    @classmethod
-    def _database(cls, url: str, told: ValidationInfo) -> str:
-        return verified_database(_opened(url, told, "database"), told.data.get("database_ca_file"))
-
     @field_validator("amqp_url")
     @classmethod
     def _broker(cls, url: str, told: ValidationInfo) -> str:
@@ -77,11 +96,6 @@ class Settings(BaseSettings):
     @classmethod
     def _smtp(cls, url: str, told: ValidationInfo) -> str:
         return _opened(url, told, "smtp")
-
-    @classmethod
-    def load(cls) -> Self:
-        """Read the environment; raises pydantic's `ValidationError` naming what is missing."""
-        return cls()
 
     def secret(self, name: str) -> str:
         """The content of a secret file; raises `FileNotFoundError` naming the file."""

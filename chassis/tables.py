@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.catalogue import Basis, Category, Fate, not_personal, personal, subject
+from chassis.rights import REFUSED
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -79,6 +80,7 @@ applied = Table(
     Column(
         "evidence", JSONB, nullable=False, **not_personal("counts by erasure id, to answer again")
     ),
+    info={REFUSED: ("UPDATE", "DELETE")},  # what was applied stays applied
 )
 
 outbox = Table(

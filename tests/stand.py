@@ -51,6 +51,8 @@ class Stand:
     keys: TokenKeys
     layout: Layout
     settings: Any
+    admin_url: str
+    """The service's database, for the server's administrator: the service itself may do less."""
     management_url: str
     vhost: str
     channel: aio_pika.abc.AbstractChannel
@@ -205,7 +207,7 @@ class Stand:
 
     async def rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows of the service's database, read from outside."""
-        return await self.eye.rows(self.settings.database_url, sql, *arguments)
+        return await self.eye.rows(self.admin_url, sql, *arguments)
 
     async def eventually(self, sql: str, *arguments: Any, seconds: float = 30) -> Any:
         """The first value of a query, once it is true."""
@@ -238,7 +240,7 @@ async def standing(
     layout.make()
     (layout.ledger / name).mkdir()
     passwords = make_secrets(layout)
-    database_url = await _database(servers.postgres_url, f"{name}_{wired.name}", wired)
+    admin_url, database_url = await _database(servers.postgres_url, f"{name}_{wired.name}", wired)
     facts = {wired.name: list(wired.handlers)}
     wanted = topology.definitions(
         vhost=name,
@@ -286,6 +288,7 @@ async def standing(
             keys=keys,
             layout=layout,
             settings=settings,
+            admin_url=admin_url,
             management_url=servers.management_url,
             vhost=name,
             channel=channel,
@@ -347,24 +350,43 @@ _migrated: dict[tuple[str, str], str] = {}
 """By server and service: a database that was migrated once, and is copied since."""
 
 
-async def _database(postgres_url: str, name: str, wired: Service) -> str:
+OWNER, RUNTIME = "stand_owner", "stand_runtime"
+"""The two roles of every service on a stand: whose the tables are, and whom the service logs in as."""
+
+
+async def _database(postgres_url: str, name: str, wired: Service) -> tuple[str, str]:
+    """Its address for the administrator, and for the service."""
     server = postgres_url.rpartition("/")[0]
     known = (postgres_url, wired.name)
     connection = await asyncpg.connect(postgres_url)
     try:
         if known not in _migrated:
-            await connection.execute(f'CREATE DATABASE "{name}_template"')
+            for role in (OWNER, RUNTIME):
+                try:
+                    await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
+                except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+                    pass  # by another process of this run
+            await connection.execute(f'CREATE DATABASE "{name}_template" OWNER {OWNER}')
             await asyncio.to_thread(
                 upgrade,
                 REPOSITORY / "services" / wired.name / "migrations",
                 wired.catalogue.metadata,
-                f"{server}/{name}_template",
+                as_role(f"{server}/{name}_template", OWNER),
+                runtime_role=RUNTIME,
             )
             _migrated[known] = f"{name}_template"
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{_migrated[known]}"')
+        await connection.execute(
+            f'CREATE DATABASE "{name}" TEMPLATE "{_migrated[known]}" OWNER {OWNER}'
+        )
     finally:
         await connection.close()
-    return f"{server}/{name}"
+    return f"{server}/{name}", as_role(f"{server}/{name}", RUNTIME)
+
+
+def as_role(url: str, role: str) -> str:
+    """The same database, as one of a stand's roles."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{role}:{role}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 async def _drop(servers: SimpleNamespace, *, database_url: str, vhost: str) -> None:

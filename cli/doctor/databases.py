@@ -8,8 +8,9 @@ from pathlib import Path
 
 import asyncpg
 
-from chassis import clock
+from chassis import clock, migrations
 from chassis.ledger import LedgerCopy
+from chassis.migrations import Phase
 from cli.doctor.doors import wrong_clock
 from cli.doctor.findings import Finding, ago, attention, broken, counted, notice
 from cli.doctor.sources import Sources
@@ -128,6 +129,16 @@ async def _schema(connection: asyncpg.Connection, name: str) -> list[Finding]:
                 name,
                 f"its schema ({there}) is newer than this checkout ({newest})",
                 "use the `ccib` of the release that runs",
+            )
+        ]
+    phases = migrations.phases(_VERSIONS / name / "migrations")
+    if there and all(phase is Phase.CONTRACT for one, phase in phases.items() if one > there):
+        return [
+            notice(
+                name,
+                f"its schema ({there}) still has what this release ({newest}) takes away",
+                f"once no process of the release before runs: python -m services.{name}.migrations "
+                "contract",
             )
         ]
     return [

@@ -63,6 +63,12 @@ def make_secrets(layout: Layout) -> dict[str, str]:
     return passwords
 
 
+def owner_passwords(layout: Layout) -> dict[str, str]:
+    """The password of each database's owner, made when missing: the services never see it."""
+    layout.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return {service: _random(layout.secrets / f"{service}.owner.password") for service in SERVICES}
+
+
 def _random(path: Path) -> str:
     """32 random bytes in base64url, as everywhere a secret is asked for."""
     if not path.exists():

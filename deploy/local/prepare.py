@@ -3,7 +3,8 @@
 The migrations are the command `python -m services.<name>.migrations` for each; starting five
 interpreters that import the same libraries would cost two cores three seconds of every start.
 
-`CCIB_PREPARE` holds, as JSON, the service's database URLs (`databases`), their passwords at the
+`CCIB_PREPARE` holds, as JSON, the service's database URLs as their owners (`databases`), their
+runtime roles (`roles`), their passwords at the
 broker (`passwords`), the virtual host (`vhost`) and the file to write (`topology`).
 """
 
@@ -27,6 +28,7 @@ def main() -> None:
     told = json.loads(os.environ["CCIB_PREPARE"])
     for service, url in told["databases"].items():
         os.environ["CCIB_DATABASE_URL"] = url
+        os.environ["CCIB_RUNTIME_ROLE"] = told["roles"][service]
         sys.argv = [f"services.{service}.migrations"]
         try:
             runpy.run_module(f"services.{service}.migrations", run_name="__main__")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -17,14 +17,32 @@ VHOST = "ccib"
 MADE_BY = "made by `make run` of CCI Business"
 
 
-def database_urls(postgres_url: str, passwords: Mapping[str, str]) -> dict[str, str]:
-    """Each service's own database, by its own role."""
+def database_urls(
+    postgres_url: str, passwords: Mapping[str, str], *, role: Callable[[str], str] | None = None
+) -> dict[str, str]:
+    """Each service's own database, by its runtime role or by another `role` of it (`owner_role`)."""
+    named = role or runtime_role
     return {
         service: _with_user(
-            postgres_url, user=f"ccib_{service}", secret=secret, path=f"/ccib_{service}"
+            postgres_url, user=named(service), secret=secret, path=f"/{database(service)}"
         )
         for service, secret in passwords.items()
     }
+
+
+def database(service: str) -> str:
+    """The name of a service's database."""
+    return f"ccib_{service}"
+
+
+def runtime_role(service: str) -> str:
+    """Who a service logs in as: it works with rows, and changes no table."""
+    return f"ccib_{service}"
+
+
+def owner_role(service: str) -> str:
+    """Who its migrations log in as: the owner of the tables."""
+    return f"ccib_{service}_owner"
 
 
 def amqp_url(servers: Servers, *, user: str, secret: str, vhost: str = VHOST) -> str:
@@ -33,17 +51,28 @@ def amqp_url(servers: Servers, *, user: str, secret: str, vhost: str = VHOST) ->
     return f"{url}?heartbeat=10&reconnect_interval=1"
 
 
-def make_databases(postgres_url: str, passwords: Mapping[str, str], *, fresh: bool) -> None:
-    """One database and one role per service; a role cannot enter another's database.
+def make_databases(
+    postgres_url: str,
+    passwords: Mapping[str, str],
+    *,
+    owners: Mapping[str, str],
+    fresh: bool,
+) -> None:
+    """One database and two roles per service; neither can enter another's database.
 
-    `fresh` drops the databases that an earlier run of ours made.
+    `passwords` are the runtime roles', `owners` those of the owners. `fresh` drops the databases that
+    an earlier run of ours made; one whose tables still belong to the runtime role is given to its
+    owner. What the runtime role may do is granted by the migrations.
     """
 
     async def make() -> None:
         connection = await asyncpg.connect(postgres_url, timeout=10)
         try:
             for service, secret in passwords.items():
-                await _make_database(connection, name=f"ccib_{service}", secret=secret, fresh=fresh)
+                await _make_role(connection, runtime_role(service), secret=secret)
+                await _make_role(connection, owner_role(service), secret=owners[service])
+                if await _make_database(connection, service=service, fresh=fresh):
+                    await _give_over(postgres_url, service=service)
         finally:
             await connection.close()
 
@@ -53,9 +82,19 @@ def make_databases(postgres_url: str, passwords: Mapping[str, str], *, fresh: bo
         raise ProvisioningFailed(f"PostgreSQL refused to make the databases: {error}") from error
 
 
-async def _make_database(
-    connection: asyncpg.Connection, *, name: str, secret: str, fresh: bool
-) -> None:
+async def _make_role(connection: asyncpg.Connection, name: str, *, secret: str) -> None:
+    exists = await connection.fetchval("select 1 from pg_roles where rolname = $1", name)
+    verb = "alter" if exists else "create"
+    # Our own names and a random base64url secret: nothing to quote. Utility statements take no
+    # parameters.
+    await connection.execute(f"{verb} role \"{name}\" login password '{secret}'")
+    if not exists:
+        await connection.execute(f'grant "{name}" to current_user')
+
+
+async def _make_database(connection: asyncpg.Connection, *, service: str, fresh: bool) -> bool:
+    """Make it when it is missing; returns whether it was there, and belongs to somebody else."""
+    name, owner = database(service), owner_role(service)
     exists = await connection.fetchval("select oid from pg_database where datname = $1", name)
     if exists and fresh:
         comment = await connection.fetchval(
@@ -68,19 +107,28 @@ async def _make_database(
             )
         await connection.execute(f'drop database "{name}" with (force)')
         exists = None
-    verb = (
-        "alter"
-        if await connection.fetchval("select 1 from pg_roles where rolname = $1", name)
-        else "create"
-    )
-    # Our own names and a random base64url secret: nothing to quote. Utility statements take no
-    # parameters.
-    await connection.execute(f"{verb} role \"{name}\" login password '{secret}'")
     if not exists:
-        await connection.execute(f'grant "{name}" to current_user')
-        await connection.execute(f'create database "{name}" owner "{name}"')
+        await connection.execute(f'create database "{name}" owner "{owner}"')
         await connection.execute(f"comment on database \"{name}\" is '{MADE_BY}'")
+    theirs = await connection.fetchval(
+        "select pg_get_userbyid(datdba) from pg_database where datname = $1", name
+    )
     await connection.execute(f'revoke all on database "{name}" from public')
+    await connection.execute(f'grant connect on database "{name}" to "{runtime_role(service)}"')
+    return bool(theirs != owner)
+
+
+async def _give_over(postgres_url: str, *, service: str) -> None:
+    """Give a database of an earlier release, and all in it, from the runtime role to its owner."""
+    name, owner = database(service), owner_role(service)
+    inside = urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
+    connection = await asyncpg.connect(inside, timeout=10)
+    try:
+        await connection.execute(f'reassign owned by "{runtime_role(service)}" to "{owner}"')
+        await connection.execute(f'alter database "{name}" owner to "{owner}"')
+        await connection.execute(f'grant connect on database "{name}" to "{runtime_role(service)}"')
+    finally:
+        await connection.close()
 
 
 def provision_broker(servers: Servers, definitions: Mapping[str, Any]) -> None:

@@ -78,7 +78,12 @@ def _run(layout: Layout, *, fresh: bool, say: screen.Progress) -> None:
         ports = _ports()
         layout.make()
         start = _Start(
-            layout=layout, ports=ports, passwords=keys.make_secrets(layout), fresh=fresh, say=say
+            layout=layout,
+            ports=ports,
+            passwords=keys.make_secrets(layout),
+            owners=keys.owner_passwords(layout),
+            fresh=fresh,
+            say=say,
         )
         servers = stack.enter_context(
             backing.find(layout.root, say=say, meanwhile=start.prepare_databases)
@@ -122,21 +127,27 @@ class _Start:
     layout: Layout
     ports: Ports
     passwords: Mapping[str, str]
+    owners: Mapping[str, str]
     fresh: bool
     say: screen.Progress
     database_urls: dict[str, str] = field(default_factory=dict)
+    owner_urls: dict[str, str] = field(default_factory=dict)
     topology: dict[str, Any] = field(default_factory=dict)
 
     def prepare_databases(self, postgres_url: str) -> None:
         """Databases, roles and migrations, while RabbitMQ is still starting."""
         self.database_urls = provision.database_urls(postgres_url, self.passwords)
-        provision.make_databases(postgres_url, self.passwords, fresh=self.fresh)
+        self.owner_urls = provision.database_urls(
+            postgres_url, self.owners, role=provision.owner_role
+        )
+        provision.make_databases(postgres_url, self.passwords, owners=self.owners, fresh=self.fresh)
         self.say("databases are there")
         log = self.layout.logs / "migrations.log"
         log.unlink(missing_ok=True)
         topology = self.layout.state / "topology.json"
         told = {
-            "databases": self.database_urls,
+            "databases": self.owner_urls,
+            "roles": {service: provision.runtime_role(service) for service in self.passwords},
             "passwords": dict(self.passwords),
             "vhost": provision.VHOST,
             "topology": str(topology),
@@ -187,6 +198,7 @@ class _Start:
         return {
             "gateway": self.ports.public,
             "postgres": self.database_urls,
+            "owners": self.owner_urls,
             "amqp": provision.amqp_url(servers, user=admin, secret=secret),
             "management": servers.management_url,
             "mail": f"http://127.0.0.1:{self.ports.mail}",

@@ -36,6 +36,7 @@ READS = {
     "collecting.prepare",
     "current_principal",
     "live_schema.compare",
+    "live_schema.holds_nothing",
     "live_schema.read",
     "queries.due_deliveries",
     "queries.request_behind",

@@ -1,6 +1,7 @@
 """TLS for real: with the right authority a connection is made, with another one or another name not."""
 
 import asyncio
+import os
 import secrets
 import ssl
 import threading
@@ -35,11 +36,10 @@ REFUSED = (ssl.SSLError, OSError, AMQPConnectionError, httpx2.ConnectError)
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+def database(servers: SimpleNamespace) -> Iterator[SimpleNamespace]:
     """A server that speaks TLS and nothing else: its address, by the name in its certificate."""
-    folder = tmp_path_factory.mktemp("tls")
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o755)  # the server runs as somebody else
+    # Where the servers of this run may read: they run as somebody else.
+    folder = Path(os.environ["CCIB_TEST_FOLDER"]) / f"tls-{secrets.token_hex(4)}"
     shown = Certificates.make(folder / "certificates")
     server, url, _ = _in_a_thread(folder)
 

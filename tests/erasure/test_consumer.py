@@ -57,7 +57,7 @@ async def test_nothing_is_acknowledged_until_the_database_is_as_declared_and_the
     async with identity.runtime.db.engine.begin() as connection:
         filling = await rows.fill(connection, SERVICE.catalogue, person)
     heard = identity.heard_count(ErasureAcknowledged)
-    administrator = await asyncpg.connect(identity.settings.database_url)
+    administrator = await asyncpg.connect(identity.admin_url)
     change = administrator.transaction()
     try:
         await change.start()

@@ -22,11 +22,10 @@ def at_the_server(stack: Stack, service: str) -> Any:
     url = stack.described["postgres"][service]
     known = json.loads((stack.layout.root / "servers" / "passwords.json").read_text())
     place = urlsplit(url)
-    return SimpleNamespace(
-        settings=SimpleNamespace(
-            database_url=f"postgresql://postgres:{known['postgres']}@{place.hostname}:{place.port}{place.path}"
-        )
+    admin_url = (
+        f"postgresql://postgres:{known['postgres']}@{place.hostname}:{place.port}{place.path}"
     )
+    return SimpleNamespace(admin_url=admin_url, settings=SimpleNamespace(database_url=admin_url))
 
 
 def ccib(stack: Stack, *command: str) -> tuple[int, Any]:

@@ -11,11 +11,13 @@ import aio_pika
 import asyncpg
 import pytest
 from aio_pika.exceptions import AMQPError
+from sqlalchemy import MetaData
 
-from chassis import topology
+from chassis import rights, topology
 from chassis.bus import connect
+from chassis.db import engine
 from deploy.local.layout import SERVICES
-from deploy.local.provision import database_urls, make_databases
+from deploy.local.provision import database_urls, make_databases, owner_role
 
 PAIRS = list(permutations(SERVICES, 2))
 
@@ -25,16 +27,26 @@ async def databases(servers: SimpleNamespace) -> AsyncIterator[dict[str, str]]:
     """Databases as a stack gets them, under names of their own, each with a row; URLs by service."""
     mark = f"t{secrets.token_hex(4)}"
     passwords = {f"{mark}_{service}": secrets.token_hex(16) for service in SERVICES}
-    make_databases(servers.postgres_url, passwords, fresh=False)
+    make_databases(servers.postgres_url, passwords, owners=passwords, fresh=False)
     made = database_urls(servers.postgres_url, passwords)
+    owned = database_urls(servers.postgres_url, passwords, role=owner_role)
     urls = {service: made[f"{mark}_{service}"] for service in SERVICES}
-    for url in urls.values():
-        await _run(url, "CREATE TABLE kept (secret text); INSERT INTO kept VALUES ('a name')")
+    for service in SERVICES:
+        owner = owned[f"{mark}_{service}"]
+        await _run(
+            owner,
+            "CREATE TABLE alembic_version (version_num text); CREATE TABLE kept (secret text);"
+            " INSERT INTO kept VALUES ('a name')",
+        )
+        opened = engine(owner)
+        async with opened.begin() as connection:
+            await rights.grant(connection, _role(urls[service]), MetaData())
+        await opened.dispose()
     yield urls
     for service in SERVICES:
         name = f"ccib_{mark}_{service}"
         await _run(servers.postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
-        await _run(servers.postgres_url, f'DROP ROLE "{name}"')
+        await _run(servers.postgres_url, f'DROP ROLE "{name}", "{name}_owner"')
 
 
 async def _run(url: str, sql: str) -> None:
@@ -97,6 +109,7 @@ _DENIED = {
     "commands on the server": "COPY (SELECT 1) TO PROGRAM 'cat'",
     "the network": "CREATE EXTENSION dblink",
     "the server's settings": "ALTER SYSTEM SET log_statement = 'all'",
+    "its own tables' owner": 'SET ROLE "{own}_owner"',
 }
 
 
@@ -113,7 +126,7 @@ async def test_a_service_cannot_take(
     maintenance = urlsplit(servers.postgres_url).path[1:]
     for url in (databases["directory"], _entering(databases["directory"], maintenance)):
         with pytest.raises(refusals):
-            await _run(url, sql.format(other=other))
+            await _run(url, sql.format(other=other, own=_role(databases["directory"])))
 
 
 async def test_what_others_ask_of_the_same_server_is_hidden(databases: dict[str, str]) -> None:

@@ -43,6 +43,12 @@ class Command:
         return answer.exit_code, json.loads("\n".join(said)) if said else answer.stderr
 
 
+def administered(stand: Stand, ccib: "Command") -> str:
+    """Privacy's database for the server's administrator: the service itself may not tamper with it."""
+    name = ccib.environment["CCIB_DATABASE_URL_PRIVACY"].rpartition("/")[2]
+    return f"{stand.admin_url.rpartition('/')[0]}/{name}"
+
+
 @pytest.fixture(scope="module")
 async def three(privacy: Stand, troupe: Troupe) -> Stand:
     """A privacy with three entries at least."""
@@ -174,7 +180,7 @@ async def test_a_row_that_was_tampered_with_is_found(
     three: Stand, ccib: Command, statement: str, offset: int, where: str
 ) -> None:
     position = await last(three) + offset
-    connection = await asyncpg.connect(ccib.environment["CCIB_DATABASE_URL_PRIVACY"])
+    connection = await asyncpg.connect(administered(three, ccib))
     try:
         await connection.execute("SET session_replication_role = replica")
         await connection.execute(statement, position)
@@ -188,7 +194,7 @@ async def test_a_proof_whose_time_is_over_leaves_a_ledger_that_is_valid(
     three: Stand, ccib: Command
 ) -> None:
     position = await last(three) - 1
-    connection = await asyncpg.connect(ccib.environment["CCIB_DATABASE_URL_PRIVACY"])
+    connection = await asyncpg.connect(administered(three, ccib))
     whole = await connection.fetchval("SELECT entry FROM broadcast WHERE position = $1", position)
     try:
         await connection.execute(
@@ -211,7 +217,7 @@ async def test_a_proof_whose_time_is_over_leaves_a_ledger_that_is_valid(
 
 async def test_what_a_restored_database_lacks_is_told(three: Stand, ccib: Command) -> None:
     end = await last(three)
-    connection = await asyncpg.connect(ccib.environment["CCIB_DATABASE_URL_PRIVACY"])
+    connection = await asyncpg.connect(administered(three, ccib))
     try:
         await connection.execute("DELETE FROM applied WHERE position >= $1", end - 1)
     finally:

@@ -28,7 +28,7 @@ def name_of(url: str) -> str:
 @asynccontextmanager
 async def administrator(stand: Stand) -> AsyncIterator[asyncpg.Connection]:
     """Beside the service's database, not in it."""
-    connection = await asyncpg.connect(f"{stand.settings.database_url.rpartition('/')[0]}/postgres")
+    connection = await asyncpg.connect(f"{stand.admin_url.rpartition('/')[0]}/postgres")
     try:
         yield connection
     finally:

@@ -14,6 +14,7 @@ from sqlmodel import Field
 
 from chassis.catalogue import Basis, Category, Fate, Hold, not_personal, personal, subject
 from chassis.ids import new_id
+from chassis.rights import REFUSED
 from chassis.tables import Instant
 from contracts.privacy import Reason
 from services.privacy.models.base import Base
@@ -61,6 +62,7 @@ class Broadcast(Base, table=True):
     __table_args__ = (
         Index("ix_broadcast_unsent", "position", postgresql_where=text("sent_at IS NULL")),
         Index("ix_broadcast_chase", "chase_at", postgresql_where=text("chase_at IS NOT NULL")),
+        {"info": {REFUSED: ("DELETE",)}},  # the ledger only grows
     )
 
 
