@@ -131,7 +131,8 @@ def engine(url: str, connecting: Mapping[str, Any] | None = None, **pool: Any) -
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(url, **(connecting or {}))
 
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **pool)
+    known_as = url.partition("?")[0].replace("postgresql://", "postgresql+asyncpg://", 1)
+    return create_async_engine(known_as, async_creator=connect, **pool)
 
 
 def wake(session: AsyncSession, bell: str) -> None:

