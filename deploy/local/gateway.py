@@ -37,12 +37,20 @@ API_POLICY = (
 
 
 def write_configuration(
-    folder: Path, *, port: int, site_port: int, services: Mapping[str, str], web: str
+    folder: Path,
+    *,
+    port: int,
+    site_port: int,
+    services: Mapping[str, str],
+    web: str,
+    host: str = "127.0.0.1",
+    installed: Path | None = None,
 ) -> Path:
     """Write both files; returns the one that Traefik is started with.
 
     `services` maps names to addresses (`http://127.0.0.1:1234`), `web` is everything else's, the site; its own
-    door is `site_port`, which nobody else may reach.
+    door is `site_port`, which nobody else may reach. `host`: where both doors listen. `installed`: the
+    folder in which Traefik will find the files, when it is another one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     static, routes = folder / "traefik.yaml", folder / "routes.yaml"
@@ -52,21 +60,23 @@ def write_configuration(
             "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
             "log": {"level": "WARN"},
             "entryPoints": {
-                "public": _door(port),
+                "public": _door(host, port),
                 # The chain it brings is the visitor's, and stays as it is.
-                "site": _door(site_port)
+                "site": _door(host, site_port)
                 | {"forwardedHeaders": {"insecure": True, "notAppendXForwardedFor": True}},
             },
-            "providers": {"file": {"filename": str(routes), "watch": False}},
+            "providers": {
+                "file": {"filename": str((installed or folder) / routes.name), "watch": False}
+            },
         },
     )
     _write(routes, {"http": _routes(services=services, web=web)})
     return static
 
 
-def _door(port: int) -> dict[str, Any]:
+def _door(host: str, port: int) -> dict[str, Any]:
     return {
-        "address": f"127.0.0.1:{port}",
+        "address": f"{host}:{port}",
         "transport": {"respondingTimeouts": {"readTimeout": "30s"}},
     }
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -61,6 +62,12 @@ def make_secrets(layout: Layout) -> dict[str, str]:
         key_set = {"keys": [_public_jwk(_private_key(folder / "certificates.pem"))]}
         (layout.trust / "certificates.jwks.json").write_text(json.dumps(key_set, indent=2))
     return passwords
+
+
+def random_passwords(layout: Layout, names: Iterable[str]) -> dict[str, str]:
+    """Passwords of these names, made when missing."""
+    layout.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return {name: _random(layout.secrets / f"{name}.password") for name in names}
 
 
 def owner_passwords(layout: Layout) -> dict[str, str]:

@@ -98,6 +98,11 @@ class Process:
         found: Runtime = self.app.state.runtime
         return found
 
+    @property
+    def admin_url(self) -> str:
+        """The service's database, for the server's administrator: here the service is one."""
+        return str(self.settings.database_url)
+
 
 @dataclass(kw_only=True)
 class World:
