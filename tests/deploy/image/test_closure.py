@@ -10,18 +10,17 @@ command, to show that both come to the same.
 import importlib.metadata
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 
+from deploy.images import IMAGES, TOOLS, Image, canonical, packages
+from deploy.licences import installed
 from deploy.local.layout import REPOSITORY, SERVICES
 from tests.deploy.image import dockerfile
-from tests.deploy.image.dockerfile import IMAGES, Image
 
 LOOK = """
 import ast, importlib, importlib.util, json, pathlib, sys
@@ -53,42 +52,11 @@ LEFT_OUT = {
     "ccib-cli": {f"cli/seed.py: deploy.local{one}" for one in ("", ".errors", ".layout")},
 }
 """Imports inside functions that an image does without."""
-TOOLS = REPOSITORY / ".local" / "tools" / "bin"
-"""Where `make` installs uv when it is not on the PATH."""
-
-
-def uv(*arguments: str, folder: Path = REPOSITORY, **environment: str) -> str:
-    """What uv prints; fails with what it complains of."""
-    found = shutil.which("uv", path=f"{os.environ['PATH']}{os.pathsep}{TOOLS}")
-    if found is None:
-        pytest.fail("uv is neither on the PATH nor where `make` installs it: run `make check` once")
-    done = subprocess.run(
-        [found, *arguments, "--quiet"],
-        cwd=folder,
-        env=os.environ | {"UV_PYTHON_DOWNLOADS": "never", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def closure(image: Image) -> set[str]:
-    """The packages of an image, by their canonical names; those for other systems left out."""
-    said = uv(
-        *("export", "--package", image.service, "--no-dev", "--locked", "--no-hashes"),
-        *("--no-emit-workspace", "--no-annotate", "--no-header"),
-    )
-    names = {line.partition("==")[0].strip() for line in said.splitlines() if "==" in line}
-    return {name for name in names if name in installed()}
-
-
-@cache
-def installed() -> dict[str, importlib.metadata.Distribution]:
-    return {
-        re.sub(r"[-_.]+", "-", one.name).lower(): one for one in importlib.metadata.distributions()
-    }
+    """The packages of an image; those for other systems left out."""
+    return packages(image) & installed().keys()
 
 
 def linked(names: set[str], folder: Path) -> None:
@@ -175,17 +143,24 @@ def test_the_dockerfiles_command_installs_that_closure(sent: list[str], tmp_path
     laid(image, "dependencies", sent, tmp_path)
     environment = tmp_path / "venv"
     # The cache alone: everything was installed for the tests themselves.
-    uv(
-        *dockerfile.installing(image),
-        "--offline",
-        folder=tmp_path,
-        UV_PROJECT_ENVIRONMENT=str(environment),
-        UV_COMPILE_BYTECODE="0",
+    done = subprocess.run(
+        [
+            str(shutil.which("uv", path=f"{os.environ['PATH']}{os.pathsep}{TOOLS}")),
+            *dockerfile.installing(image),
+            "--offline",
+        ],
+        cwd=tmp_path,
+        env=os.environ
+        | {"UV_PROJECT_ENVIRONMENT": str(environment), "UV_PYTHON_DOWNLOADS": "never"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
     made = importlib.metadata.distributions(
         path=[str(next(environment.glob("lib/*/site-packages")))]
     )
-    assert {re.sub(r"[-_.]+", "-", one.name).lower() for one in made} == closure(image)
+    assert {canonical(one.name) for one in made} == closure(image)
 
 
 @pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)

@@ -20,9 +20,9 @@ from chassis import migrations, topology
 from chassis.db import engine
 from chassis.settings import MigrationSettings
 from deploy.compose import prepare
+from deploy.images import IMAGES
 from deploy.local.layout import REPOSITORY, SERVICES
 from deploy.local.provision import VHOST
-from tests.deploy.image.dockerfile import IMAGES
 
 FILE = REPOSITORY / "deploy" / "compose.yaml"
 SCHEMA = Path(check_jsonschema.__file__).parent / "builtin_schemas/vendor/compose-spec.json"

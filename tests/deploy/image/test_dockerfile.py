@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.images import IMAGES, Image
 from deploy.local.layout import REPOSITORY
 from tests.deploy.image import dockerfile
-from tests.deploy.image.dockerfile import IMAGES, Image
 
 TEXT = dockerfile.FILE.read_text(encoding="utf-8")
 
