@@ -12,7 +12,6 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
 from obstore.exceptions import BaseError
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -146,10 +145,6 @@ def _health(app: FastAPI) -> None:
             return PlainTextResponse(f"{reason}\n", status_code=HTTPStatus.SERVICE_UNAVAILABLE)
         return PlainTextResponse("ready\n")
 
-    @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
 
 class Edge:
     """Outermost middleware: a request id, a body limit, one log line per request without content."""
@@ -190,7 +185,7 @@ class Edge:
         finally:
             route = scope.get("route")
             path = getattr(route, "path", "unmatched")
-            if not path.startswith(("/health", "/metrics")):
+            if not path.startswith("/health"):
                 log.info(
                     "request",
                     method=scope["method"],

@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
     """Largest request body, files excepted."""
 
+    operations_host: str = "127.0.0.1"
+    operations_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Probes and metrics answer here, for nobody outside the platform; None: nowhere."""
+
     @classmethod
     def load(cls) -> Self:
         """Read the environment; raises pydantic's `ValidationError` naming what is missing."""

@@ -27,7 +27,7 @@ class Participant:
         """A process of the service that dies at that point; it is killed at the end of the block."""
         settings = {
             f"CCIB_{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
-            for name, value in self.stand.settings.model_dump().items()
+            for name, value in self.stand.settings.model_dump(exclude_none=True).items()
         }
         process = await forks.start(
             *command,

@@ -33,7 +33,7 @@ async def years_alone(
 
 @asynccontextmanager
 async def worker(years: Years, *, crash_at: str = "") -> AsyncIterator[forks.Process]:
-    settings = years.stand.settings.model_dump()
+    settings = years.stand.settings.model_dump(exclude_none=True)
     process = await forks.start(
         "services.privacy.worker",
         env={
