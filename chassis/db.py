@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
+from weakref import ref
 
 import asyncpg
+from prometheus_client import Gauge, Histogram
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 
 from chassis import outbox
 from chassis.catalogue import DETACHED, TOMBSTONE
@@ -22,6 +24,15 @@ _WAKES = "wakes"
 _RETURNED = "returned"
 _PING_AFTER_S = 1.0
 """A connection that was used so recently is taken to be alive, unless it was seen to close."""
+
+_waited = Histogram(
+    "ccib_database_pool_wait_seconds",
+    "From asking for a connection of the pool to having it, new ones included",
+    ["service"],
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10),
+)
+_in_use = Gauge("ccib_database_pool_in_use", "Connections of the pool in use", ["service"])
+_size = Gauge("ccib_database_pool_size", "Connections that the pool may hold", ["service"])
 
 
 class Gate(Protocol):
@@ -46,6 +57,7 @@ class Database:
             pool_size=pool,
             max_overflow=0,
             pool_timeout=10,
+            poolclass=_timed_pool(service),
             # The one used last: its backend has read the catalogue, and knows the statements.
             pool_use_lifo=True,
             connect_args=(options := _connect_args(service)),
@@ -62,7 +74,14 @@ class Database:
         for engine in (self.engine, self.locks):
             _replace_what_is_dead(engine)
         self.bells: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        if gate is not None:  # on the very connection, before anybody can use it
+        if gate is not None:
+            _size.labels(service).set(pool)
+            held = ref(self.engine.pool)
+            _in_use.labels(service).set_function(
+                lambda: one.checkedout() if isinstance(one := held(), QueuePool) else 0
+            )
+
+            # On the very connection, before anybody can use it.
 
             @event.listens_for(self.engine.sync_engine, "connect")
             def admit(connection: Any, _: Any) -> None:
@@ -97,6 +116,17 @@ class Database:
         """Close every connection."""
         await self.locks.dispose()
         await self.engine.dispose()
+
+
+def _timed_pool(service: str) -> type[AsyncAdaptedQueuePool]:
+    waited = _waited.labels(service)
+
+    class Timed(AsyncAdaptedQueuePool):
+        def _do_get(self) -> ConnectionPoolEntry:
+            with waited.time():
+                return super()._do_get()
+
+    return Timed
 
 
 def _replace_what_is_dead(engine: AsyncEngine) -> None:

@@ -27,6 +27,7 @@ from chassis.errors import (
     UnavailableError,
 )
 from chassis.ids import new_id
+from chassis.rates import answered
 
 log = structlog.get_logger()
 
@@ -111,7 +112,7 @@ def build_app(*, name: str, description: str, max_body_bytes: int, **options: An
     app.add_exception_handler(DBAPIError, _database)
     app.add_exception_handler(PoolTimeoutError, _busy)
     app.add_exception_handler(Exception, _unexpected)
-    app.add_middleware(Edge, max_body_bytes=max_body_bytes)
+    app.add_middleware(Edge, service=name, max_body_bytes=max_body_bytes)
     _health(app)
     _document(app)
     return app
@@ -149,8 +150,9 @@ def _health(app: FastAPI) -> None:
 class Edge:
     """Outermost middleware: a request id, a body limit, one log line per request without content."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, service: str, max_body_bytes: int) -> None:
         self.app = app
+        self.service = service
         self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -186,12 +188,14 @@ class Edge:
             route = scope.get("route")
             path = getattr(route, "path", "unmatched")
             if not path.startswith("/health"):
+                took, method = time.perf_counter() - started, scope["method"]
+                answered(self.service, method=method, route=path, status=status, seconds=took)
                 log.info(
                     "request",
-                    method=scope["method"],
+                    method=method,
                     route=path,
                     status=status,
-                    milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                    milliseconds=round(took * 1000, 1),
                 )
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.ids import new_id
+from chassis.rates import answered
 from web.headers import NEVER_STORED
 
 log = structlog.get_logger()
@@ -64,7 +65,9 @@ class Edge:
             # The template of the route, never the path: that may hold a token or an id.
             path = getattr(scope.get("route"), "path", "unmatched")
             if not path.startswith(("/health", "/static")):
-                milliseconds = round((time.perf_counter() - started) * 1000, 1)
+                took = time.perf_counter() - started
+                answered("web", method=method, route=path, status=status, seconds=took)
+                milliseconds = round(took * 1000, 1)
                 log.info(
                     "request", method=method, route=path, status=status, milliseconds=milliseconds
                 )
