@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 
-from chassis import outbox
+from chassis import outbox, tracing
 from chassis.catalogue import DETACHED, TOMBSTONE
 from chassis.errors import SubjectErasedError
 
@@ -96,9 +96,10 @@ class Database:
         """
         if self.gate is not None:
             await self.gate.passed()
-        async with AsyncSession(
-            self.engine, expire_on_commit=False, info={"service": self.service}
-        ) as session:
+        info = {"service": self.service}
+        if (trace := tracing.current()) is not None:
+            info["traceparent"] = trace  # of the events that it publishes
+        async with AsyncSession(self.engine, expire_on_commit=False, info=info) as session:
             try:
                 async with session.begin():
                     yield session

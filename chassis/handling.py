@@ -7,7 +7,7 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import inbox_rows
+from chassis import inbox_rows, tracing
 from chassis.bus import Backoff, wait_any
 from chassis.db import Database, subject_is_erased
 from chassis.errors import ProblemError, SubjectErasedError
@@ -62,9 +62,13 @@ async def handle(session: AsyncSession, arrival: Arrival, *more: Arrival) -> Non
     """
     if arrival.event is None or arrival.handler is None:
         raise LookupError(arrival.delivery.type)
-    session.info["traceparent"] = arrival.traceparent
-    timed = _duration.labels(session.info["service"], arrival.delivery.type)
-    with timed.time():
+    kind = arrival.delivery.type
+    timed = _duration.labels(session.info["service"], kind)
+    with (
+        timed.time(),
+        tracing.span("receive", kind, parent=arrival.traceparent, messaging__type=kind),
+    ):
+        session.info["traceparent"] = tracing.current() or arrival.traceparent
         async with asyncio.timeout(HANDLER_S):
             await _run(session, arrival, more)
             await session.flush()

@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chassis import tracing
 from chassis.errors import (
     InvalidInputError,
     MalformedError,
@@ -159,6 +160,11 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        parent = tracing.parent_in(scope["headers"])
+        with tracing.span("request", "request", parent=parent) as span:
+            await self._answer(scope, receive, send, span)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, span: tracing.Span) -> None:
         request_id = str(new_id())
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
@@ -182,13 +188,15 @@ class Edge:
         for prefix, larger in getattr(scope["app"].state, "body_limits", {}).items():
             if scope["path"].startswith(prefix):
                 limit = larger
+        method = scope["method"]
         try:
             await self.app(scope, _limited(scope, receive, limit), answer)
         finally:
             route = scope.get("route")
             path = getattr(route, "path", "unmatched")
+            span.ended(path, http__route=path, http__response__status_code=status)
             if not path.startswith("/health"):
-                took, method = time.perf_counter() - started, scope["method"]
+                took = time.perf_counter() - started
                 answered(self.service, method=method, route=path, status=status, seconds=took)
                 log.info(
                     "request",

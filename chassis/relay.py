@@ -19,7 +19,7 @@ import asyncpg
 import structlog
 from prometheus_client import Counter
 
-from chassis import crash, outbox
+from chassis import crash, outbox, tracing
 from chassis.bus import BROKEN, Backoff, Outcome, Publisher, jittered, wait_any
 from chassis.db import Database
 from chassis.errors import ReconcilingError
@@ -218,9 +218,11 @@ class _Relay:
                 if self._publisher.broken or self._stop.is_set():
                     return
                 crash.point("relay.before_publish")
-                outcome = await self._publisher.publish(
-                    row["exchange"], row["routing_key"], row["body"], str(row["event_id"])
-                )
+                key, body = row["routing_key"], row["body"]
+                with tracing.span("send", key, parent=tracing.parent_of(body)):
+                    outcome = await self._publisher.publish(
+                        row["exchange"], key, body, str(row["event_id"])
+                    )
                 crash.point("relay.after_confirm")
             outcomes[row["id"]] = outcome
             if outcome is not Outcome.ACKNOWLEDGED:

@@ -32,6 +32,7 @@ from chassis import (
     relay,
     sampling,
     topology,
+    tracing,
 )
 from chassis.auth import KeySource, RemoteKeys, TokenVerifier
 from chassis.bus import wait_any
@@ -147,7 +148,9 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
     `live_schema.SchemaMismatchError` or `topology.TopologyError`: better not to start. A broker that
     is not there is no reason: the outbox keeps what it will be told.
     """
-    async with httpx2.AsyncClient(timeout=5.0, verify=authorities()) as client:
+    async with httpx2.AsyncClient(
+        timeout=5.0, verify=authorities(), event_hooks={"request": [tracing.passed_on]}
+    ) as client:
         storage = Storage(settings.storage_url)
         ledger = LedgerCopy(settings.ledger_url)
         eraser = Eraser(
@@ -207,12 +210,14 @@ async def _observed(
     service: Service, settings: Settings
 ) -> AsyncIterator[tuple[Runtime, observing.Condition]]:
     """A runtime behind its probes, which answer from before it is built until after it has ended."""
+    tracing.begin(service.name, settings)
     async with (
         observing.operations_port(settings) as condition,
         open_runtime(service, settings) as runtime,
     ):
         condition.not_ready, condition.not_started = runtime.not_ready, runtime.not_started
         yield runtime, condition
+    tracing.end()
 
 
 def _collect_rarely() -> None:
@@ -402,8 +407,9 @@ async def _forget(runtime: Runtime, envelope: Envelope, delivery: Delivery) -> N
         logger.error("erase_command_from_stranger", sender=delivery.sender)
         return
     command = Erase.model_validate(envelope.data)
-    async with runtime.db.transaction() as session:
-        trouble = await erasure.apply(session, command, runtime.eraser)
+    with tracing.span("receive", "erase", parent=envelope.traceparent):
+        async with runtime.db.transaction() as session:
+            trouble = await erasure.apply(session, command, runtime.eraser)
     crash.point("service.after_erasure")
     if trouble is not None:
         raise trouble

@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI, Request
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 
-from chassis import log, observing
+from chassis import log, observing, tracing
 from web import errors, forms, navigation, static
 from web.edge import Edge
 from web.headers import security_headers
@@ -73,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        tracing.begin("web", told)
         async with (
             observing.operations_port(told) as condition,
             open_runtime(told) as runtime,
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             condition.not_ready = lambda: _not_ready(runtime)
             condition.not_started = lambda: None
             yield
+        tracing.end()
 
     app = FastAPI(title="CCI Business", openapi_url=None, lifespan=lifespan)
     app.include_router(static.router)
