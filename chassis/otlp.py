@@ -21,6 +21,8 @@ from opentelemetry.trace import Span, SpanKind, Status
 
 _KINDS = {"request": SpanKind.SERVER, "receive": SpanKind.CONSUMER, "send": SpanKind.PRODUCER}
 _ROOTS = {SpanKind.SERVER, SpanKind.CONSUMER}
+_PATIENCE_S = 2
+"""For the collector; what it does not take is lost, and nothing waits for it."""
 _SENT = frozenset(
     {
         "db.system",
@@ -95,7 +97,9 @@ class Otlp:
             sampler=ParentBased(root=_Roots(sample)),
             resource=Resource({"service.name": service, "service.namespace": "ccib"}),
         )
-        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
+        exporter = OTLPSpanExporter(
+            endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=_PATIENCE_S
+        )
         self._provider.add_span_processor(BatchSpanProcessor(_Cleaned(exporter)))
         self._tracer = self._provider.get_tracer("ccib")
         self._asyncpg = AsyncPGInstrumentor()  # type: ignore[no-untyped-call]

@@ -217,13 +217,13 @@ class _Relay:
             async with window:
                 if self._publisher.broken or self._stop.is_set():
                     return
-                crash.point("relay.before_publish")
                 key, body = row["routing_key"], row["body"]
                 with tracing.span("send", key, parent=tracing.parent_of(body)):
+                    crash.point("relay.before_publish")
                     outcome = await self._publisher.publish(
                         row["exchange"], key, body, str(row["event_id"])
                     )
-                crash.point("relay.after_confirm")
+                    crash.point("relay.after_confirm")
             outcomes[row["id"]] = outcome
             if outcome is not Outcome.ACKNOWLEDGED:
                 stuck.add(row["aggregate"])

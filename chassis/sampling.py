@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import crash
 from chassis.bus import wait_any
 from chassis.db import Database
 from chassis.errors import ReconcilingError
@@ -54,6 +55,7 @@ async def run_sampling(*, db: Database, samples: Sequence[Sample], stop: asyncio
                 await _bus(session)
                 for sample in samples:
                     await sample(session)
+            crash.point("sampling.after_read")
             _sampled.labels(db.service).set_to_current_time()
         except (OSError, SQLAlchemyError, ReconcilingError) as error:
             logger.warning("sampling_failed", error=type(error).__name__)

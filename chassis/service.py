@@ -211,13 +211,15 @@ async def _observed(
 ) -> AsyncIterator[tuple[Runtime, observing.Condition]]:
     """A runtime behind its probes, which answer from before it is built until after it has ended."""
     tracing.begin(service.name, settings)
-    async with (
-        observing.operations_port(settings) as condition,
-        open_runtime(service, settings) as runtime,
-    ):
-        condition.not_ready, condition.not_started = runtime.not_ready, runtime.not_started
-        yield runtime, condition
-    tracing.end()
+    try:
+        async with (
+            observing.operations_port(settings) as condition,
+            open_runtime(service, settings) as runtime,
+        ):
+            condition.not_ready, condition.not_started = runtime.not_ready, runtime.not_started
+            yield runtime, condition
+    finally:
+        tracing.end()
 
 
 def _collect_rarely() -> None:
