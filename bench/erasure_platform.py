@@ -132,14 +132,16 @@ async def platform(
     layout = Layout(folder / name)
     layout.make()
     passwords = make_secrets(layout)
-    mail, smtp, public, web, door, *free = free_ports(5 + len(SERVICES))
+    mail, smtp, public, web, door, *free = free_ports(6 + 3 * len(SERVICES))
+    observed = [*SERVICES, *(f"{service}-worker" for service in SERVICES), "web"]
     ports = Ports(
         gateway=public if site else free[SERVICES.index("identity")],
         mail=mail,
         smtp=smtp,
         web=web,
         site=door,
-        services=dict(zip(SERVICES, free, strict=True)),
+        services=dict(zip(SERVICES, free[: len(SERVICES)], strict=True)),
+        operations=dict(zip(observed, free[len(SERVICES) :], strict=True)),
     )
     urls = {
         service: await make_database(servers, f"{name}_{service}", service) for service in SERVICES
@@ -217,7 +219,8 @@ def _children(
         api,
         name=f"{service}-worker",
         command=[sys.executable, "-m", f"services.{service}.worker"],
-        environment=environment,
+        environment=environment
+        | {"CCIB_OPERATIONS_PORT": str(ports.operations[f"{service}-worker"])},
         log=layout.logs / f"{service}-worker.log",
         ready_url="",
     )

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Protocol
 from uuid import UUID
 
 import httpx2
+import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from joserfc import jwt
@@ -157,6 +158,7 @@ async def current_principal(request: Request, session: SessionDep, bearer: Beare
         )
         if erased is not None:
             raise NotAuthenticatedError("Ce compte a été effacé.")
+    structlog.contextvars.bind_contextvars(actor=principal.subject)
     return principal
 
 

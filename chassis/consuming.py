@@ -19,6 +19,7 @@ from uuid import UUID
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from prometheus_client import Counter
 from pydantic import ValidationError
 
 from chassis import crash
@@ -27,6 +28,13 @@ from contracts.base import Envelope
 
 SUSPICIOUS = 2
 """Lost once is a restart or a network; lost twice over the same message may be its doing."""
+
+_redelivered = Counter(
+    "ccib_bus_redelivered", "Messages that the broker delivered again", ["queue"]
+)
+_refused = Counter(
+    "ccib_bus_dead_lettered", "Messages sent to the dead letters of a queue", ["queue", "reason"]
+)
 
 logger = structlog.get_logger()
 
@@ -143,6 +151,8 @@ def suspicious(message: AbstractIncomingMessage) -> bool:
 
 async def decode(message: AbstractIncomingMessage, *, queue: str) -> Envelope | None:
     """The CloudEvent of a message; what is none goes to the dead letters, loudly."""
+    if deliveries(message):
+        _redelivered.labels(queue).inc()
     try:
         return Envelope.model_validate_json(message.body)
     except ValidationError:
@@ -152,6 +162,7 @@ async def decode(message: AbstractIncomingMessage, *, queue: str) -> Envelope | 
 
 async def refuse(message: AbstractIncomingMessage, *, queue: str, reason: str) -> None:
     """Send a message to the dead letters of its queue."""
+    _refused.labels(queue, reason).inc()
     logger.error(
         "message_dead_lettered",
         queue=queue,

@@ -6,14 +6,16 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
+from weakref import ref
 
 import asyncpg
+from prometheus_client import Gauge, Histogram
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 
-from chassis import outbox
+from chassis import outbox, tracing
 from chassis.catalogue import DETACHED, TOMBSTONE
 from chassis.errors import SubjectErasedError
 
@@ -22,6 +24,15 @@ _WAKES = "wakes"
 _RETURNED = "returned"
 _PING_AFTER_S = 1.0
 """A connection that was used so recently is taken to be alive, unless it was seen to close."""
+
+_waited = Histogram(
+    "ccib_database_pool_wait_seconds",
+    "From asking for a connection of the pool to having it, new ones included",
+    ["service"],
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10),
+)
+_in_use = Gauge("ccib_database_pool_in_use", "Connections of the pool in use", ["service"])
+_size = Gauge("ccib_database_pool_size", "Connections that the pool may hold", ["service"])
 
 
 class Gate(Protocol):
@@ -47,6 +58,7 @@ class Database:
             pool_size=pool,
             max_overflow=0,
             pool_timeout=10,
+            poolclass=_timed_pool(service),
             # The one used last: its backend has read the catalogue, and knows the statements.
             pool_use_lifo=True,
         )
@@ -58,7 +70,14 @@ class Database:
         for one in (self.engine, self.locks):
             _replace_what_is_dead(one)
         self.bells: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
-        if gate is not None:  # on the very connection, before anybody can use it
+        if gate is not None:
+            _size.labels(service).set(pool)
+            held = ref(self.engine.pool)
+            _in_use.labels(service).set_function(
+                lambda: found.checkedout() if isinstance(found := held(), QueuePool) else 0
+            )
+
+            # On the very connection, before anybody can use it.
 
             @event.listens_for(self.engine.sync_engine, "connect")
             def admit(connection: Any, _: Any) -> None:
@@ -73,9 +92,10 @@ class Database:
         """
         if self.gate is not None:
             await self.gate.passed()
-        async with AsyncSession(
-            self.engine, expire_on_commit=False, info={"service": self.service}
-        ) as session:
+        info = {"service": self.service}
+        if (trace := tracing.current()) is not None:
+            info["traceparent"] = trace  # of the events that it publishes
+        async with AsyncSession(self.engine, expire_on_commit=False, info=info) as session:
             try:
                 async with session.begin():
                     yield session
@@ -93,6 +113,17 @@ class Database:
         """Close every connection."""
         await self.locks.dispose()
         await self.engine.dispose()
+
+
+def _timed_pool(service: str) -> type[AsyncAdaptedQueuePool]:
+    waited = _waited.labels(service)
+
+    class Timed(AsyncAdaptedQueuePool):
+        def _do_get(self) -> ConnectionPoolEntry:
+            with waited.time():
+                return super()._do_get()
+
+    return Timed
 
 
 def _replace_what_is_dead(engine: AsyncEngine) -> None:

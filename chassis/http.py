@@ -12,13 +12,13 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
 from obstore.exceptions import BaseError
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chassis import tracing
 from chassis.errors import (
     InvalidInputError,
     MalformedError,
@@ -28,6 +28,7 @@ from chassis.errors import (
     UnavailableError,
 )
 from chassis.ids import new_id
+from chassis.rates import answered
 
 log = structlog.get_logger()
 
@@ -124,7 +125,7 @@ def build_app(
     app.add_exception_handler(DBAPIError, _database)
     app.add_exception_handler(PoolTimeoutError, _busy)
     app.add_exception_handler(Exception, _unexpected)
-    app.add_middleware(Edge, max_body_bytes=max_body_bytes)
+    app.add_middleware(Edge, service=name, max_body_bytes=max_body_bytes)
     _health(app)
     _document(app)
     return app
@@ -158,22 +159,24 @@ def _health(app: FastAPI) -> None:
             return PlainTextResponse(f"{reason}\n", status_code=HTTPStatus.SERVICE_UNAVAILABLE)
         return PlainTextResponse("ready\n")
 
-    @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
 
 class Edge:
     """Outermost middleware: a request id, a body limit, one log line per request without content."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, service: str, max_body_bytes: int) -> None:
         self.app = app
+        self.service = service
         self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        parent = tracing.parent_in(scope["headers"])
+        with tracing.span("request", "request", parent=parent) as span:
+            await self._answer(scope, receive, send, span)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, span: tracing.Span) -> None:
         request_id = str(new_id())
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
@@ -197,18 +200,22 @@ class Edge:
         for prefix, larger in getattr(scope["app"].state, "body_limits", {}).items():
             if scope["path"].startswith(prefix):
                 limit = larger
+        method = scope["method"]
         try:
             await self.app(scope, _limited(scope, receive, limit), answer)
         finally:
             route = scope.get("route")
             path = getattr(route, "path", "unmatched")
-            if not path.startswith(("/health", "/metrics")):
+            span.ended(path, http__route=path, http__response__status_code=status)
+            if not path.startswith("/health"):
+                took = time.perf_counter() - started
+                answered(self.service, method=method, route=path, status=status, seconds=took)
                 log.info(
                     "request",
-                    method=scope["method"],
+                    method=method,
                     route=path,
                     status=status,
-                    milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                    milliseconds=round(took * 1000, 1),
                 )
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from chassis import tracing
+
 REDACTED = "[redacted]"
 _ALWAYS = frozenset({"password", "token", "secret", "key", "email", "authorization", "body"})
 
@@ -29,8 +31,14 @@ def configure(*, service: str, personal: Iterable[str] = (), json: bool = True) 
         event.setdefault("service", service)
         return event
 
+    def name_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        if (trace := tracing.current()) is not None:
+            event["trace_id"] = trace.split("-")[1]
+        return event
+
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        name_trace,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         name_service,

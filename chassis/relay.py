@@ -17,9 +17,9 @@ from typing import Any
 
 import asyncpg
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
-from chassis import crash, outbox
+from chassis import crash, outbox, tracing
 from chassis.bus import BROKEN, Backoff, Outcome, Publisher, jittered, wait_any
 from chassis.db import Database
 from chassis.errors import ReconcilingError
@@ -50,8 +50,6 @@ _LOST = (
 )
 
 _published = Counter("outbox_published_total", "Messages by outcome", ["service", "outcome"])
-_oldest = Gauge("outbox_oldest_age_seconds", "Age of the oldest row", ["service"])
-_parked = Gauge("outbox_parked", "Rows that need an operator", ["service"])
 
 logger = structlog.get_logger()
 
@@ -81,11 +79,7 @@ UPDATE outbox SET attempts = attempts + 1, last_error = b.error,
 FROM unnest($1::bigint[], $2::text[], $3::float8[]) b (id, error, seconds)
 WHERE outbox.id = b.id
 """
-_LOOK = """
-SELECT EXISTS (SELECT FROM outbox WHERE blocked_until IS NULL OR blocked_until <= now()) AS ready,
-    (SELECT extract(epoch FROM now() - created_at) FROM outbox ORDER BY id LIMIT 1) AS oldest,
-    (SELECT count(*) FROM outbox WHERE blocked_until = 'infinity') AS parked
-"""
+_LOOK = "SELECT EXISTS (SELECT FROM outbox WHERE blocked_until IS NULL OR blocked_until <= now())"
 
 
 async def run_relay(*, db: Database, amqp_url: str, stop: asyncio.Event) -> None:
@@ -182,10 +176,7 @@ class _Relay:
 
     async def _look(self) -> bool:
         """Whether there is anything to do; the one statement of an idle relay."""
-        found = await self._connection.fetchrow(_LOOK)
-        _oldest.labels(self._service).set(found["oldest"] or 0)
-        _parked.labels(self._service).set(found["parked"])
-        return bool(found["ready"])
+        return bool(await self._connection.fetchval(_LOOK))
 
     async def _batch(self) -> tuple[int, bool]:
         """Relay what is ready; returns how many rows were settled, and whether slots were taken."""
@@ -226,11 +217,13 @@ class _Relay:
             async with window:
                 if self._publisher.broken or self._stop.is_set():
                     return
-                crash.point("relay.before_publish")
-                outcome = await self._publisher.publish(
-                    row["exchange"], row["routing_key"], row["body"], str(row["event_id"])
-                )
-                crash.point("relay.after_confirm")
+                key, body = row["routing_key"], row["body"]
+                with tracing.span("send", key, parent=tracing.parent_of(body)):
+                    crash.point("relay.before_publish")
+                    outcome = await self._publisher.publish(
+                        row["exchange"], key, body, str(row["event_id"])
+                    )
+                    crash.point("relay.after_confirm")
             outcomes[row["id"]] = outcome
             if outcome is not Outcome.ACKNOWLEDGED:
                 stuck.add(row["aggregate"])

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -20,17 +20,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chassis import (
     access,
-    audit,
     crash,
     erasure,
     evidence,
-    idempotency,
     inbox,
+    jobs,
     live_schema,
     log,
+    observing,
     operations,
     relay,
+    sampling,
     topology,
+    tracing,
 )
 from chassis.auth import KeySource, RemoteKeys, TokenVerifier
 from chassis.bus import wait_any
@@ -43,6 +45,7 @@ from chassis.http import build_app
 from chassis.inbox import Delivery, Handler
 from chassis.ledger import Ledger, LedgerCopy, trusted_keys
 from chassis.restore import Rebuild, Restoration
+from chassis.sampling import Sample
 from chassis.settings import Settings
 from chassis.storage import Storage
 from chassis.trust import authorities
@@ -82,6 +85,8 @@ class Service:
     answers: Mapping[type[Event], Handler[Any]] = field(default_factory=dict)
     """Handlers of `ccib.acks`; privacy alone has some."""
     jobs: Sequence[Job] = ()
+    samples: Sequence[Sample] = ()
+    """Gauges of its own that need SQL."""
     rules: Mapping[str, SharedRule] = field(default_factory=dict)
     settings: type[Settings] = Settings
     body_limits: Mapping[str, int] = field(default_factory=dict)
@@ -114,10 +119,12 @@ class Runtime:
 
     async def not_ready(self) -> str | None:
         """Why this process should get no traffic, or None."""
+        if self.stop.is_set():
+            return observing.STOPPING
         if self.gate.reason is not None:
             return self.gate.reason
         if not self.started.is_set():
-            return "starting"
+            return observing.STARTING
         try:
             async with self.db.engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
@@ -126,6 +133,11 @@ class Runtime:
         except (OSError, SQLAlchemyError):
             return "database unreachable"
         return None
+
+    def not_started(self) -> str | None:
+        """Why the first beginning is not over. What the gate keeps closed no new start would open."""
+        begun = self.started.is_set() or self.gate.reason is not None
+        return None if begun else observing.STARTING
 
 
 @asynccontextmanager
@@ -136,7 +148,9 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
     `live_schema.SchemaMismatchError` or `topology.TopologyError`: better not to start. A broker that
     is not there is no reason: the outbox keeps what it will be told.
     """
-    async with httpx2.AsyncClient(timeout=5.0, verify=authorities()) as client:
+    async with httpx2.AsyncClient(
+        timeout=5.0, verify=authorities(), event_hooks={"request": [tracing.passed_on]}
+    ) as client:
         credentials = settings.storage_credentials()
         storage = Storage(settings.storage_url, credentials)
         ledger = LedgerCopy(settings.ledger_url, credentials)
@@ -194,6 +208,23 @@ async def open_runtime(service: Service, settings: Settings) -> AsyncIterator[Ru
             await db.dispose()
 
 
+@asynccontextmanager
+async def _observed(
+    service: Service, settings: Settings
+) -> AsyncIterator[tuple[Runtime, observing.Condition]]:
+    """A runtime behind its probes, which answer from before it is built until after it has ended."""
+    tracing.begin(service.name, settings)
+    try:
+        async with (
+            observing.operations_port(settings) as condition,
+            open_runtime(service, settings) as runtime,
+        ):
+            condition.not_ready, condition.not_started = runtime.not_ready, runtime.not_started
+            yield runtime, condition
+    finally:
+        tracing.end()
+
+
 def _collect_rarely() -> None:
     """What is loaded by now stays. Looked through again after every 700 new objects, as Python does
     by itself, it took a third of the time in which evidence about 500 people was made.
@@ -220,9 +251,13 @@ def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(service, configured) as runtime:
+        async with (
+            _observed(service, configured) as (runtime, condition),
+            AsyncExitStack() as stack,
+        ):
             if settings is None:  # a process of its own, not one of several in somebody else's
                 _collect_rarely()
+                stack.enter_context(observing.noticing_the_end(condition))
             app.state.runtime = runtime
             loops = _loops(runtime, worker=configured.run_worker)
             async with running(runtime, loops):
@@ -257,7 +292,7 @@ def _configure_log(service: Service, settings: Settings) -> None:
 
 
 async def _work(service: Service, settings: Settings) -> None:
-    async with open_runtime(service, settings) as runtime:
+    async with _observed(service, settings) as (runtime, _):
         _collect_rarely()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -352,7 +387,8 @@ def _worker(runtime: Runtime) -> list[Coroutine[Any, Any, None]]:
             handle=lambda envelope, delivery: _forget(runtime, envelope, delivery),
             stop=runtime.stop,
         ),
-        *(_run_job(runtime, job) for job in (*service.jobs, *_HOUSEKEEPING)),
+        *(jobs.run_job(runtime, job) for job in (*service.jobs, *_HOUSEKEEPING)),
+        sampling.run_sampling(db=runtime.db, samples=service.samples, stop=runtime.stop),
     ]
     if service.handlers or service.answers:
         handlers = {**service.handlers, **service.answers}
@@ -377,46 +413,13 @@ async def _forget(runtime: Runtime, envelope: Envelope, delivery: Delivery) -> N
         logger.error("erase_command_from_stranger", sender=delivery.sender)
         return
     command = Erase.model_validate(envelope.data)
-    async with runtime.db.transaction() as session:
-        trouble = await erasure.apply(session, command, runtime.eraser)
+    with tracing.span("receive", "erase", parent=envelope.traceparent):
+        async with runtime.db.transaction() as session:
+            trouble = await erasure.apply(session, command, runtime.eraser)
     crash.point("service.after_erasure")
     if trouble is not None:
         raise trouble
     logger.info("erasure_applied", position=command.position, people=len(command.subjects))
 
 
-async def _run_job(runtime: Runtime, job: Job) -> None:
-    bell = runtime.db.bells[job.bell or f"job {job.name}"]
-    while not runtime.stop.is_set():
-        try:
-            await _once_among_replicas(runtime, job)
-        except Exception as error:
-            logger.error("job_failed", job=job.name, exc_info=error)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(bell.wait(), job.every.total_seconds())
-        if not runtime.stop.is_set():
-            bell.clear()
-
-
-async def _once_among_replicas(runtime: Runtime, job: Job) -> None:
-    """Hold an advisory lock while the job runs; another replica that holds it does the work."""
-    if runtime.gate.reason is not None:
-        return
-    name = f"{runtime.service.name}.{job.name}"
-    async with runtime.db.locks.connect() as connection:
-        taken = await connection.scalar(
-            text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
-        )
-        if taken:
-            await job.run(runtime)
-
-
-async def _prune(runtime: Runtime) -> None:
-    async with runtime.db.transaction() as session:
-        await inbox.prune(session)
-        await idempotency.prune(session)
-        await audit.prune(session)
-    crash.point("service.after_prune")
-
-
-_HOUSEKEEPING = (Job(name="prune", every=timedelta(hours=1), run=_prune),)
+_HOUSEKEEPING = (Job(name="prune", every=timedelta(hours=1), run=jobs.prune),)

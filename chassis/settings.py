@@ -82,6 +82,14 @@ class Settings(DatabaseSettings):
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
     """Largest request body, files excepted."""
 
+    operations_host: str = "127.0.0.1"
+    operations_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Probes and metrics answer here, for nobody outside the platform; None: nowhere."""
+    otlp_endpoint: str | None = None
+    """Collector of traces, `http://host:4318` (OTLP over HTTP); None: nothing is traced."""
+    otlp_sample: float = Field(default=0.1, ge=0, le=1)
+    """Share of the traces that begin here; one that began elsewhere goes on as it began."""
+
     @field_validator("amqp_url")
     @classmethod
     def _broker(cls, url: str, told: ValidationInfo) -> str:

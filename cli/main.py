@@ -40,6 +40,7 @@ Whom it speaks to:
   CCIB_TOKEN                        who asks: an access token, or
   CCIB_EMAIL, CCIB_PASSWORD         an account; the password is asked for when it is not set
   CCIB_SERVICE_URLS                 inside addresses, as JSON: {"identity": "http://…", …}
+  CCIB_OPERATIONS_URLS              the same, of their operations ports
   CCIB_BROKER_ADMIN_URL             RabbitMQ's management: http://user:password@host:15672/vhost
   CCIB_DATABASE_URL_<SERVICE>       a service's database, for what must work while it is down
   CCIB_DATABASE_CA_FILE, CCIB_AMQP_CA_FILE

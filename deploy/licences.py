@@ -38,7 +38,12 @@ _CLASSIFIERS = {
     "GNU Lesser General Public License v2 or later (LGPLv2+)": "LGPL-2.1-or-later",
     "Zope Public License": "ZPL-2.1",
 }
-_NAMED = {"MIT License": "MIT", "BSD": "BSD-3-Clause", "Apache License 2.0": "Apache-2.0"}
+_NAMED = {
+    "MIT License": "MIT",
+    "BSD": "BSD-3-Clause",
+    "3-Clause BSD License": "BSD-3-Clause",
+    "Apache License 2.0": "Apache-2.0",
+}
 
 
 @cache

@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chassis import tracing
 from chassis.ids import new_id
+from chassis.rates import answered
 from web.headers import NEVER_STORED
 
 log = structlog.get_logger()
@@ -33,6 +35,11 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        parent = tracing.parent_in(scope["headers"])
+        with tracing.span("request", "request", parent=parent) as span:
+            await self._answer(scope, receive, send, span)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, span: tracing.Span) -> None:
         request_id = str(new_id())
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
@@ -63,8 +70,11 @@ class Edge:
         finally:
             # The template of the route, never the path: that may hold a token or an id.
             path = getattr(scope.get("route"), "path", "unmatched")
+            span.ended(path, http__route=path, http__response__status_code=status)
             if not path.startswith(("/health", "/static")):
-                milliseconds = round((time.perf_counter() - started) * 1000, 1)
+                took = time.perf_counter() - started
+                answered("web", method=method, route=path, status=status, seconds=took)
+                milliseconds = round(took * 1000, 1)
                 log.info(
                     "request", method=method, route=path, status=status, milliseconds=milliseconds
                 )

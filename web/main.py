@@ -1,14 +1,14 @@
 """Entry point of the site: `uvicorn --factory web.main:create_app`."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx2
 from fastapi import Depends, FastAPI, Request
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 
-from chassis import log
+from chassis import log, observing, tracing
 from web import errors, forms, navigation, static
 from web.edge import Edge
 from web.headers import security_headers
@@ -36,7 +36,7 @@ from web.pages import (
     rights,
     subscriptions,
 )
-from web.runtime import open_runtime, runtime_of
+from web.runtime import Runtime, open_runtime, runtime_of
 from web.sessions import optional_person
 from web.settings import Settings
 
@@ -73,9 +73,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(told) as runtime:
+        tracing.begin("web", told)
+        async with (
+            observing.operations_port(told) as condition,
+            open_runtime(told) as runtime,
+            AsyncExitStack() as stack,
+        ):
+            if settings is None:  # a process of its own
+                stack.enter_context(observing.noticing_the_end(condition))
             app.state.runtime = runtime
+            condition.not_ready = lambda: _not_ready(runtime)
+            condition.not_started = lambda: None
             yield
+        tracing.end()
 
     app = FastAPI(title="CCI Business", openapi_url=None, lifespan=lifespan)
     app.include_router(static.router)
@@ -103,9 +113,16 @@ def _health(app: FastAPI) -> None:
 
     @app.get("/health/ready", include_in_schema=False)
     async def ready(request: Request) -> PlainTextResponse:
-        """The gateway answers, whatever it says: a page can tell that one service is away."""
-        try:
-            await runtime_of(request).http.get("/")
-        except httpx2.HTTPError as error:
-            return PlainTextResponse(f"gateway: {type(error).__name__}\n", status_code=503)
+        reason = await _not_ready(runtime_of(request))
+        if reason:
+            return PlainTextResponse(f"{reason}\n", status_code=503)
         return PlainTextResponse("ready\n")
+
+
+async def _not_ready(runtime: Runtime) -> str | None:
+    """The gateway answers, whatever it says: a page can tell that one service is away."""
+    try:
+        await runtime.http.get("/")
+    except httpx2.HTTPError as error:
+        return f"gateway: {type(error).__name__}"
+    return None

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 from fastapi import Request
 
+from chassis import tracing
 from web.gateway import LIMITS, TIMEOUT, Api, ApiError, UnavailableError
 from web.settings import Settings
 
@@ -136,7 +137,11 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     """Raises `FileNotFoundError` when a secret is missing: better not to start."""
     settings.secret("client_secret")
     async with httpx2.AsyncClient(
-        base_url=settings.gateway_url, timeout=TIMEOUT, limits=LIMITS, trust_env=False
+        base_url=settings.gateway_url,
+        timeout=TIMEOUT,
+        limits=LIMITS,
+        trust_env=False,
+        event_hooks={"request": [tracing.passed_on]},
     ) as http:
         yield Runtime(
             settings=settings,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
+import structlog
 from fastapi import Depends, Request
 from starlette.responses import Response
 
@@ -120,6 +121,8 @@ async def optional_person(request: Request) -> Person | None:
     if not hasattr(request.state, "person"):
         request.state.person = await person_of(request)
     found: Person | None = request.state.person
+    if found is not None:
+        structlog.contextvars.bind_contextvars(actor=found.account_id)
     return found
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -18,6 +19,14 @@ class Settings(BaseSettings):
     secrets_dir: Path
     """Holds `client_secret`, of the client `web`, and `forms.key`, which signs forms."""
     log_format: Literal["json", "console"] = "json"
+
+    operations_host: str = "127.0.0.1"
+    operations_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Probes and metrics answer here, for nobody outside the platform; None: nowhere."""
+    otlp_endpoint: str | None = None
+    """Collector of traces, `http://host:4318` (OTLP over HTTP); None: nothing is traced."""
+    otlp_sample: float = Field(default=0.1, ge=0, le=1)
+    """Share of the traces that begin here; one that began elsewhere goes on as it began."""
 
     @classmethod
     def load(cls) -> Self:

@@ -35,7 +35,7 @@ def doctor(stack: Stack = LOCAL_STACK, as_json: AsJson = False) -> None:
     a local stack, processes and disks. Changes nothing, needs no account, works when half is dead.
 
     For a platform that is no local stack set what you know of: CCIB_URL, CCIB_SERVICE_URLS (JSON:
-    service to inside address), CCIB_BROKER_ADMIN_URL, CCIB_DATABASE_URL_<SERVICE>, CCIB_LEDGER_URL.
+    service to inside address), CCIB_OPERATIONS_URLS (the same, of their metrics), CCIB_BROKER_ADMIN_URL, CCIB_DATABASE_URL_<SERVICE>, CCIB_LEDGER_URL.
 
     Exit code 0: healthy (notices are no illness). 1: something is wrong. 2: the description of the
     stack cannot be read. 3: nothing answers at all.

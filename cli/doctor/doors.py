@@ -56,8 +56,10 @@ async def service(client: httpx2.AsyncClient, name: str, url: str, sources: Sour
         told.findings.append(
             broken(name, f"lives but is not ready: {reason}", _NOT_READY.get(reason, f"read {log}"))
         )
-    metrics = (await client.get(f"{url}/metrics")).text
-    told.manifest = next((digest for of, digest in _MANIFEST.findall(metrics) if of == name), None)
+    if name in sources.operations:
+        metrics = (await client.get(f"{sources.operations[name]}/metrics")).text
+        running = _MANIFEST.findall(metrics)
+        told.manifest = next((digest for of, digest in running if of == name), None)
     return told
 
 

@@ -23,7 +23,9 @@ class Sources:
 
     gateway: str = ""
     services: dict[str, str] = field(default_factory=dict)
-    """Inside addresses: health and metrics do not pass the gateway."""
+    """Inside addresses: health does not pass the gateway."""
+    operations: dict[str, str] = field(default_factory=dict)
+    """Where their metrics are."""
     management: str = ""
     """The broker's administration, with user and password, without a path."""
     management_ca: Path | None = None
@@ -47,7 +49,8 @@ def find(stack: Path) -> Sources:
         admin = admin._replace(scheme="https")
     given = Sources(
         gateway=environ.get("CCIB_URL", "").rstrip("/"),
-        services=_service_urls(environ.get("CCIB_SERVICE_URLS", "{}")),
+        services=_urls("CCIB_SERVICE_URLS"),
+        operations=_urls("CCIB_OPERATIONS_URLS"),
         management=admin._replace(path="").geturl() if admin.netloc else "",
         management_ca=ca_file,
         vhost=unquote(admin.path.removeprefix("/")) or "/",
@@ -64,6 +67,7 @@ def _local(told: dict[str, Any], stack: Path) -> Sources:
         return Sources(
             gateway=told["gateway"],
             services=told["services"],
+            operations=told["operations"],
             management=told["management"].rstrip("/"),
             vhost=unquote(urlsplit(told["amqp"]).path.removeprefix("/")) or "/",
             databases=told["postgres"],
@@ -77,9 +81,9 @@ def _local(told: dict[str, Any], stack: Path) -> Sources:
         raise stop(f"{stack}: not the description of a stack ({error})", UNREADABLE) from None
 
 
-def _service_urls(text: str) -> dict[str, str]:
+def _urls(variable: str) -> dict[str, str]:
     try:
-        found = json.loads(text)
+        found = json.loads(os.environ.get(variable, "{}"))
         return {str(name): str(url).rstrip("/") for name, url in found.items()}
     except (ValueError, AttributeError):
-        raise typer.BadParameter("CCIB_SERVICE_URLS is no JSON object of addresses") from None
+        raise typer.BadParameter(f"{variable} is no JSON object of addresses") from None

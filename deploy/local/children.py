@@ -34,6 +34,11 @@ class Ports:
     site: int
     """The gateway's door for the site."""
     services: Mapping[str, int]
+    operations: Mapping[str, int]
+    """Probes and metrics of each service, and of `web`."""
+
+    def operations_url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.operations[name]}"
 
     def url(self, service: str) -> str:
         return f"http://127.0.0.1:{self.services[service]}"
@@ -74,6 +79,7 @@ def service_environment(
         "CCIB_RUN_WORKER": "true",
         "CCIB_API_DOCS": "true",
         "CCIB_LOG_FORMAT": "json",
+        "CCIB_OPERATIONS_PORT": str(ports.operations[service]),
         **({"CCIB_SERVICE_URLS": _service_urls(ports)} if service == "privacy" else {}),
     }
 
@@ -129,6 +135,7 @@ def web_child(*, layout: Layout, ports: Ports) -> Child:
             "CCIB_PUBLIC_URL": ports.public,
             "CCIB_SECRETS_DIR": str(layout.secrets / SITE),
             "CCIB_LOG_FORMAT": "json",
+            "CCIB_OPERATIONS_PORT": str(ports.operations["web"]),
         },
         log=layout.logs / "web.log",
         ready_url=f"http://127.0.0.1:{ports.web}/health/ready",

@@ -207,6 +207,7 @@ class _Start:
             "ledger": str(self.layout.ledger),
             "trust": str(self.layout.trust),
             "services": {service: self.ports.url(service) for service in SERVICES},
+            "operations": {name: self.ports.operations_url(name) for name in (*SERVICES, "web")},
             "pids": supervisor.pids(),
             "accounts": {},
         }
@@ -238,14 +239,15 @@ def _ports() -> Ports:
                 f"port {port} is in use: stop what listens there, or choose another one "
                 f"({variable}={port + 1} make run)"
             )
-    smtp, web, site, *others = processes.free_ports(3 + len(SERVICES))
+    smtp, web, site, own, *others = processes.free_ports(4 + 2 * len(SERVICES))
     return Ports(
         gateway=promised["CCIB_PORT"],
         mail=promised["CCIB_MAIL_PORT"],
         smtp=smtp,
         web=web,
         site=site,
-        services=dict(zip(SERVICES, others, strict=True)),
+        services=dict(zip(SERVICES, others[: len(SERVICES)], strict=True)),
+        operations={"web": own, **dict(zip(SERVICES, others[len(SERVICES) :], strict=True))},
     )
 
 

@@ -6,7 +6,8 @@ import hmac
 import math
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from uuid import UUID, uuid4
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
+from prometheus_client import Gauge, Histogram
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -37,6 +39,12 @@ MIN_GUESSES_LOG10 = 6
 # than two run at once, off the event loop.
 _hasher = PasswordHash((Argon2Hasher(memory_cost=19_456, time_cost=2, parallelism=1),))
 _argon2_slots = asyncio.Semaphore(2)
+_waited = Histogram(
+    "ccib_argon2_wait_seconds",
+    "How long a password waited for its turn to be hashed",
+    buckets=(0.001, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+_queue = Gauge("ccib_argon2_queue", "Passwords that wait for their turn to be hashed")
 _NOBODY = _hasher.hash(secrets.token_urlsafe())
 
 
@@ -63,15 +71,29 @@ def check_password(password: str, *, hints: Sequence[str]) -> None:
         raise WeakPasswordError("Ce mot de passe est trop connu : choisissez-en un autre.")
 
 
+@asynccontextmanager
+async def _argon2() -> AsyncIterator[None]:
+    _queue.inc()
+    try:
+        with _waited.time():
+            await _argon2_slots.acquire()
+    finally:
+        _queue.dec()
+    try:
+        yield
+    finally:
+        _argon2_slots.release()
+
+
 async def hash_password(password: str) -> str:
     """An argon2id hash."""
-    async with _argon2_slots:
+    async with _argon2():
         return await asyncio.to_thread(_hasher.hash, password)
 
 
 async def password_matches(password: str, hashed: str | None) -> bool:
     """Whether the password is the one; without a hash it takes as long, and is false."""
-    async with _argon2_slots:
+    async with _argon2():
         try:
             same = await asyncio.to_thread(_hasher.verify, password, hashed or _NOBODY)
         except UnknownHashError:

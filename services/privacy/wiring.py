@@ -12,6 +12,7 @@ from services.privacy.api import routers
 from services.privacy.consumers import ANSWERS, HANDLERS
 from services.privacy.jobs import JOBS
 from services.privacy.jobs.restores import rebuild
+from services.privacy.jobs.samples import SAMPLES
 from services.privacy.models import catalogue
 from services.privacy.settings import Settings
 
@@ -45,6 +46,7 @@ SERVICE = Service(
     handlers=HANDLERS,
     answers=ANSWERS,
     jobs=JOBS,
+    samples=SAMPLES,
     settings=Settings,
     prepare=_prepare,
     rebuild=rebuild,

@@ -110,6 +110,7 @@ def of_identity(place: Participant, mailbox: Mailbox) -> Stage:
     stage.steps = {
         "service.after_announce": START,
         "service.after_prune": START,
+        "sampling.after_read": START,
         "identity.after_sweep": START,
         "identity.after_repeat_roles": START,
         "identity.after_repeat_deletions": START,

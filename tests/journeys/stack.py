@@ -20,6 +20,7 @@ import psutil
 
 from deploy.local import backing, binaries, processes
 from deploy.local.layout import REPOSITORY, Layout
+from tests.collector import Collector, collecting
 
 T = TypeVar("T")
 
@@ -35,6 +36,8 @@ class Stack:
     http: httpx2.Client
     """At the gateway."""
     described: dict[str, Any] = field(default_factory=dict)
+    traces: Collector = field(default_factory=Collector)
+    """What the platform says to its collector of traces: everything, here."""
 
     @property
     def description(self) -> dict[str, Any]:
@@ -145,6 +148,11 @@ def eventually(condition: Callable[[], T | None], what: str, *, seconds: float =
 @contextmanager
 def standing(directory: Path, *, companies: int = 12) -> Iterator[Stack]:
     """Start everything, and stop it."""
+    with collecting() as traces:
+        yield from _standing(directory, companies=companies, traces=traces)
+
+
+def _standing(directory: Path, *, companies: int, traces: Collector) -> Iterator[Stack]:
     layout = Layout(directory)
     directory.mkdir(parents=True)
     port, mail_port = processes.free_ports(2)
@@ -162,6 +170,8 @@ def standing(directory: Path, *, companies: int = 12) -> Iterator[Stack]:
             "CCIB_PORT": str(port),
             "CCIB_MAIL_PORT": str(mail_port),
             "CCIB_SEED_COMPANIES": str(companies),
+            "CCIB_OTLP_ENDPOINT": traces.url,
+            "CCIB_OTLP_SAMPLE": "1",
         },
         folder=REPOSITORY,
     )
@@ -173,7 +183,7 @@ def standing(directory: Path, *, companies: int = 12) -> Iterator[Stack]:
         assert layout.description.exists(), processes.tail(log, lines=40)
         described = json.loads(layout.description.read_text())
         with httpx2.Client(base_url=described["gateway"], timeout=20) as client:
-            yield Stack(layout=layout, http=client, described=described)
+            yield Stack(layout=layout, http=client, described=described, traces=traces)
     finally:
         processes.stop([process], grace=60)
         backing.remove_data(directory)  # the logs stay, for who wants to know

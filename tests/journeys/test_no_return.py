@@ -45,7 +45,7 @@ async def heard(channel: Any) -> list[tuple[str, str, bytes]]:
 
 def refused(stack: Stack, service: str) -> float:
     """How many events about erased people that service has refused to apply."""
-    text = httpx2.get(f"{stack.described['services'][service]}/metrics").text
+    text = httpx2.get(f"{stack.described['operations'][service]}/metrics").text
     found = re.search(r"^late_events_refused_total\{[^}]*\} ([\d.]+)", text, re.MULTILINE)
     return float(found.group(1)) if found else 0.0
 

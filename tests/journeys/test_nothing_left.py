@@ -8,6 +8,8 @@ import json
 import re
 from pathlib import Path
 
+import httpx2
+
 from tests.journeys import people, references
 from tests.journeys.people import Person
 from tests.journeys.stack import Stack, eventually
@@ -44,7 +46,16 @@ def elsewhere(stack: Stack, person: Person) -> dict[str, str]:
         for path, content in kept.items()
         if path.stem not in own
     }
-    return texts | {"queues": stack.queued()}
+    return texts | {"queues": stack.queued()} | observed(stack)
+
+
+def observed(stack: Stack) -> dict[str, str]:
+    """What operators are shown: the metrics of every process, and every trace."""
+    metrics = {
+        f"metrics of {name}": httpx2.get(f"{url}/metrics").text
+        for name, url in stack.described["operations"].items()
+    }
+    return metrics | {"traces": "\n".join(span.text for span in list(stack.traces.spans))}
 
 
 def rows_about(person: Person, *, but: tuple[str, ...], dumps: dict[str, str]) -> list[str]:

@@ -250,7 +250,7 @@ async def test_parked_events_are_listed_and_released(desk: Desk) -> None:
 
 
 async def test_acts_stay_without_their_operator_and_go_after_a_year(desk: Desk) -> None:
-    from chassis.service import _prune
+    from chassis.jobs import prune
 
     stand = desk.stand
     await desk.post("dead-letters/replay", ids=[str(new_id())])
@@ -274,7 +274,7 @@ async def test_acts_stay_without_their_operator_and_go_after_a_year(desk: Desk) 
             days,
             act["id"],
         )
-        await _prune(stand.runtime)
+        await prune(stand.runtime)
         found = await stand.rows(ours, f"%{act['about']['ids'][0]}%")
         assert found[0][0] == left
 

@@ -186,10 +186,10 @@ async def test_an_answer_that_proves_nothing_is_none_about_what_was_missed_eithe
         subjects, changes = LIES[lie](own)
         await again.give_word(command, *subjects, **changes)
         await refused_once_heard(privacy, again)
-        uncalled = await answers_uncalled(privacy)
+        uncalled = answers_uncalled()
         await other.give_word(command)  # right, but of somebody who had nothing to answer for
         for _ in range(500):
-            if await answers_uncalled(privacy) > uncalled:
+            if answers_uncalled() > uncalled:
                 break
             await asyncio.sleep(0.02)
         else:

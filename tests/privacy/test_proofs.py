@@ -98,15 +98,15 @@ async def test_a_partner_that_came_later_answers_a_repetition_and_raises_no_alar
             erasure_id = await ask(privacy)
             command = await directory.commanded(erasure_id)
             async with a_partner(privacy) as partner:
-                before = await answers_uncalled(privacy)
+                before = answers_uncalled()
                 clock.shift(timedelta(seconds=6))
                 assert await partner.next_command() == command
                 await partner.give_word(command)
                 for _ in range(500):
-                    if await answers_uncalled(privacy) > before:
+                    if answers_uncalled() > before:
                         break
                     await asyncio.sleep(0.02)
-                assert await answers_uncalled(privacy) == before + 1
+                assert answers_uncalled() == before + 1
                 own = "SELECT 1 FROM refusal WHERE sender = $1"
                 assert not await privacy.rows(own, partner.user)
                 assert partner.name not in str(await state(privacy, erasure_id))

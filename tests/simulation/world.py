@@ -23,6 +23,7 @@ from chassis import (
     clock,
     commands,
     inbox,
+    jobs,
     relay,
     retries,
     service,
@@ -399,6 +400,6 @@ class World:
 
 async def _quietly(runtime: Runtime, job: Job) -> None:
     try:
-        await service._once_among_replicas(runtime, job)
+        await jobs.once_among_replicas(runtime, job)
     except Exception:  # noqa: BLE001 - as `service._run_job` does
         pass

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from joserfc import jws
 from joserfc.jwk import ECKey
+from prometheus_client import Histogram
 from sqlalchemy import String, and_, bindparam, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -36,6 +37,12 @@ from services.privacy.schemas.waivers import MEANING, WaiverReason
 LAST_MESSAGE_BELL = "last message"
 CERTIFICATE_TYPE = "fr.ccibusiness.erasure-certificate.v1"
 
+
+_took = Histogram(
+    "ccib_erasure_duration_seconds",
+    "From the request of an erasure to its certificate",
+    buckets=(1, 5, 15, 60, 300, 3_600, 21_600, 86_400, 604_800, 1_209_600, 2_592_000),
+)
 
 _STEPS = (
     select(func.count())
@@ -149,6 +156,7 @@ async def complete(
         done["ids"].append(erasure.erasure_id)
         done["signed"].append(signed)
         done["until"].append(_proof_until(steps[erasure.erasure_id], now))
+        _took.observe((now - erasure.requested_at).total_seconds())
         outbox.publish(session, ErasureCompleted(erasure_id=erasure.erasure_id))
     await session.execute(_COMPLETE, {"now": now, **done})
     await session.execute(
