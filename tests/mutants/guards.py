@@ -5,7 +5,7 @@ mutants, which are its witnesses.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -100,6 +100,8 @@ async def _live_schema(desks: Mapping[str, Desk]) -> Checked:
         async with desk.trial(schema.sql(mutant, desk)) as session:
             facts = await live_schema.read(session)
         witnesses.append((str(mutant), _passes(desk, facts)))
+    desk = next(iter(desks.values()))
+    witnesses.append(("what leaves holds something", _leaves_full(desk)))
     return Checked(
         module=live_schema,
         witnesses=witnesses,
@@ -114,6 +116,21 @@ def _passes(desk: Desk, facts: list[live_schema.Fact]) -> Callable[[], Awaitable
             live_schema.compare(desk.catalogue, facts)
         except live_schema.SchemaMismatchError:
             return False
+        return True
+
+    return escapes
+
+
+def _leaves_full(desk: Desk) -> Callable[[], Awaitable[bool]]:
+    full = catalogue.Leaving(table="data_subject", revision="9999")
+
+    async def escapes() -> bool:
+        going = replace(desk.catalogue, leaving=(full,))
+        async with desk.db.transaction() as session:
+            try:
+                await live_schema.holds_nothing(session, going, desk.facts)
+            except live_schema.SchemaMismatchError:
+                return False
         return True
 
     return escapes
