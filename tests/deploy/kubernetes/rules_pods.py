@@ -226,9 +226,9 @@ def clock_work_is_bounded(world: World) -> Iterator[str]:
         if "activeDeadlineSeconds" not in spec["jobTemplate"]["spec"]:
             yield f"CronJob {name}: may run for ever"
         container = spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-        program, command = container["command"]
-        if program != "ccib" or command not in commands:
-            yield f"CronJob {name}: there is no command {program} {command}"
+        *program, command = container["command"]
+        if program != ["python", "-m", "cli.main"] or command not in commands:
+            yield f"CronJob {name}: there is no command {container['command']}"
 
 
 def migrations_belong_to_a_release(world: World) -> Iterator[str]:

@@ -117,7 +117,7 @@ MISTAKES = {
         lambda w: _cron(w).pop("startingDeadlineSeconds"),
         lambda w: _cron(w)["jobTemplate"]["spec"].pop("activeDeadlineSeconds"),
         lambda w: _cron(w)["jobTemplate"]["spec"]["template"]["spec"]["containers"][0].update(
-            command=["ccib", "sweep"]
+            command=["python", "-m", "cli.main", "sweep"]
         ),
     ],
     "migrations_belong_to_a_release": [

@@ -41,6 +41,8 @@ LEFT_ALONE = {
     "CCIB_AMQP_CA_FILE": "set by components/tls",
     "CCIB_DATABASE_POOL": "as many as PostgreSQL is told to expect",
     "CCIB_MAX_BODY_BYTES": "as the code says",
+    "CCIB_OTLP_ENDPOINT": "no collector is part of this: tracing is off until an overlay names one",
+    "CCIB_OTLP_SAMPLE": "as the code says",
     "CCIB_RUN_WORKER": "a worker is a process of its own",
 }
 """Variables that exist and that an operator need not set, each with the reason."""
