@@ -25,6 +25,7 @@ from deploy.local.layout import Layout
 
 NAMESPACE = "ccib"
 UNKNOWN = "CHANGE-ME"
+_LOGIN = "kubernetes.io/basic-auth"
 _BROKER = {"rabbitmq.com/topology-operator": "true"}
 """Without it the messaging topology operator does not see a Secret."""
 
@@ -75,6 +76,14 @@ def needed() -> list[dict[str, Any]]:
         ]
 
 
+def logins() -> list[dict[str, Any]]:
+    """The Secrets with a user and a password; the passwords are new ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Layout(Path(folder))
+        keys.make_secrets(made)
+        return [one for one in manifests(made) if one.get("type") == _LOGIN]
+
+
 def write(folder: Path) -> list[Path]:
     """Write what is missing; returns what was written."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _login(name: str, user: str, *, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A password as both the operators and the pods read it. Of letters and digits that an address may hold."""
     word = {"username": user, "password": secrets.token_urlsafe(32)}
-    return _secret(name, word, kind="kubernetes.io/basic-auth", labels=labels)
+    return _secret(name, word, kind=_LOGIN, labels=labels)
 
 
 def _store() -> dict[str, str]:

@@ -91,6 +91,7 @@ def overlay(name: str) -> list[Document]:
     return list(found.values())
 
 
+@functools.cache
 def alone(component: str) -> list[Document]:
     """One component with the least that it needs."""
     base, *components = ALONE[component]

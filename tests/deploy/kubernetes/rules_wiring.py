@@ -10,6 +10,9 @@ from tests.deploy.kubernetes.world import Pod, World, selects
 OUTSIDE = {"traefik", "monitoring", "keda", "cnpg-system", "rabbitmq-system", "kube-system"}
 """Namespaces of others that ours talk with."""
 
+FOR_EVERYBODY = {"default-deny", "names", "scraping", "tracing"}
+"""Policies that say nothing of who is who."""
+
 NOBODY_YET = {"partners"}
 """Policies that wait for an operator's word."""
 
@@ -246,9 +249,7 @@ def _serves(pod: Pod, port: int) -> bool:
 
 def every_door_has_a_policy(world: World) -> Iterator[str]:
     """Who serves may be called by somebody; who asks may ask."""
-    policies = [
-        p for n, p in world.named("NetworkPolicy").items() if n not in {"default-deny", "names"}
-    ]
+    policies = [p for n, p in world.named("NetworkPolicy").items() if n not in FOR_EVERYBODY]
     for pod in world.pods:
         for direction in ("Ingress", "Egress"):
             if direction == "Ingress" and pod.ours and not _serves(pod, 8080):

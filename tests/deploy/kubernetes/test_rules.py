@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.deploy.kubernetes import rendered, rules_pods, rules_wiring
+from tests.deploy.kubernetes import rendered, rules_pods, rules_told, rules_wiring
 from tests.deploy.kubernetes.world import World
 
-RULES = [*rules_pods.RULES, *rules_wiring.RULES]
+RULES = [*rules_pods.RULES, *rules_wiring.RULES, *rules_told.RULES]
 
 
 @pytest.mark.parametrize("overlay", rendered.OVERLAYS)

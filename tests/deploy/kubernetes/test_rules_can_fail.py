@@ -7,7 +7,7 @@ import pytest
 from deploy.local.gateway import MAX_BODY_BYTES
 from tests.deploy.kubernetes import rendered
 from tests.deploy.kubernetes.test_rules import RULES
-from tests.deploy.kubernetes.world import World
+from tests.deploy.kubernetes.world import World, without_hash
 
 
 def _pod(world, name="identity-api"):
@@ -41,6 +41,12 @@ def _scaled(world):
 
 def _cron(world):
     return world.named("CronJob")["verify-ledger"]["spec"]
+
+
+def _told(world, name):
+    """What the ConfigMap of that name says."""
+    maps = world.named("ConfigMap")
+    return next(one["data"] for full, one in maps.items() if without_hash(full) == name)
 
 
 def _a_config_map(world):
@@ -196,6 +202,38 @@ MISTAKES = {
     "every_door_has_a_policy": [
         _without("NetworkPolicy", "migrations"),
         _without("NetworkPolicy", "web"),
+    ],
+}
+MISTAKES |= {
+    "addresses_lead_to_somebody": [
+        lambda w: _told(w, "services").update(CCIB_IDENTITY_URL="http://identity:80"),
+        lambda w: _told(w, "privacy").update(CCIB_SERVICE_URLS='{"x": "http://x:8080"}'),
+        lambda w: _told(w, "privacy").update(CCIB_DATABASE_URL="postgresql://x@db:5432/x"),
+    ],
+    "a_service_logs_in_as_itself": [
+        lambda w: _told(w, "directory").update(
+            CCIB_DATABASE_URL="postgresql://ccib_privacy@postgres-rw:5432/ccib_directory"
+        ),
+        lambda w: _told(w, "directory").update(
+            CCIB_AMQP_URL="amqps://directory:word@rabbitmq:5671/ccib"
+        ),
+        lambda w: _told(w, "privacy").update(
+            CCIB_BROKER_ADMIN_URL="https://privacy@rabbitmq:15671/ccib"
+        ),
+    ],
+    "tls_is_all_or_nothing": [
+        lambda w: _told(w, "services").pop("CCIB_AMQP_CA_FILE"),
+        lambda w: _told(w, "identity").update(CCIB_AMQP_URL="amqp://identity@rabbitmq:5671/ccib"),
+        lambda w: w.of("RabbitmqCluster")[0]["spec"].pop("tls"),
+        lambda w: _container(w)["volumeMounts"].__delitem__(slice(-2, None)),
+    ],
+    "the_address_is_one": [
+        lambda w: _told(w, "services").update(CCIB_ISSUER="https://other.example.org"),
+        lambda w: w.of("Gateway")[0]["spec"]["listeners"][1].update(hostname="other.example.org"),
+    ],
+    "backups_live_as_long_as_people_are_told": [
+        lambda w: _told(w, "privacy").update(CCIB_BACKUP_DAYS="30"),
+        lambda w: w.of("ObjectStore")[0]["spec"].update(retentionPolicy="5w"),
     ],
 }
 

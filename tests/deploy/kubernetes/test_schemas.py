@@ -144,6 +144,8 @@ def test_custom_resources_are_as_their_operators_define_them():
         validator = found.get((one["apiVersion"], one["kind"]))
         assert validator, f"{place}: no definition of {one['apiVersion']} {one['kind']}"
         wrong += [f"{place}: {finding}" for finding in schemas.findings(validator, one)]
+        unknown = one | {"spec": one["spec"] | {"nonsense": 1}}
+        assert list(schemas.findings(validator, unknown)), f"{one['kind']} takes anything"
     assert not wrong, "\n".join(wrong)
 
 

@@ -60,7 +60,7 @@ class World:
     def named(self, kind: str) -> dict[str, Document]:
         return {one["metadata"]["name"]: one for one in self.of(kind)}
 
-    @property
+    @functools.cached_property
     def pods(self) -> list[Pod]:
         return [pod for document in self.documents for pod in _pods(document)]
 
