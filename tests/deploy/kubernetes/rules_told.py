@@ -71,6 +71,15 @@ def tls_is_all_or_nothing(world: World) -> Iterator[str]:
             scheme = urlsplit(data.get("CCIB_AMQP_URL", "")).scheme
             if scheme and scheme != ("amqps" if verified else "amqp"):
                 yield f"{name}: {scheme}"
+        for job in world.of("CronJob"):
+            for variable in World([job]).pods[0].spec["containers"][0]["env"]:
+                port = (
+                    urlsplit(variable.get("value", "")).port
+                    if "BROKER" in variable["name"]
+                    else None
+                )
+                if port and port != (15671 if verified else 15672):
+                    yield f"CronJob {job['metadata']['name']}: asks the broker at {port}"
     if told:
         for pod in world.pods:
             if not pod.ours or pod.service == "web":
@@ -104,7 +113,19 @@ def backups_live_as_long_as_people_are_told(world: World) -> Iterator[str]:
             yield f"backups live {store['spec']['retentionPolicy']}, people are told {said} days"
 
 
+def variables_are_declared_before_they_are_named(world: World) -> Iterator[str]:
+    """`$(NAME)` of a variable that comes later, or not at all, stays as it is written."""
+    for pod in world.pods:
+        for container in pod.containers:
+            before: set[str] = set()
+            for one in container.get("env", []):
+                for name in set(re.findall(r"\$\((\w+)\)", one.get("value", ""))) - before:
+                    yield f"{pod.owner}: {one['name']} names {name}, which is not there yet"
+                before.add(one["name"])
+
+
 RULES = [
+    variables_are_declared_before_they_are_named,
     addresses_lead_to_somebody,
     a_service_logs_in_as_itself,
     tls_is_all_or_nothing,

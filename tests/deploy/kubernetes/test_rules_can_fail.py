@@ -43,6 +43,11 @@ def _cron(world):
     return world.named("CronJob")["verify-ledger"]["spec"]
 
 
+def _env(world):
+    job = world.named("CronJob")["doctor"]["spec"]["jobTemplate"]["spec"]["template"]
+    return job["spec"]["containers"][0]["env"]
+
+
 def _told(world, name):
     """What the ConfigMap of that name says."""
     maps = world.named("ConfigMap")
@@ -225,7 +230,14 @@ MISTAKES |= {
         lambda w: _told(w, "services").pop("CCIB_AMQP_CA_FILE"),
         lambda w: _told(w, "identity").update(CCIB_AMQP_URL="amqp://identity@rabbitmq:5671/ccib"),
         lambda w: w.of("RabbitmqCluster")[0]["spec"].pop("tls"),
+        lambda w: next(v for v in _env(w) if "BROKER_ADMIN" in v["name"]).update(
+            value="https://x:y@rabbitmq:15672/ccib"
+        ),
         lambda w: _container(w)["volumeMounts"].__delitem__(slice(-2, None)),
+    ],
+    "variables_are_declared_before_they_are_named": [
+        lambda w: _env(w).pop(0),
+        lambda w: _env(w).reverse(),
     ],
     "the_address_is_one": [
         lambda w: _told(w, "services").update(CCIB_ISSUER="https://other.example.org"),
