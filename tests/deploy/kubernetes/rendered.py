@@ -70,7 +70,7 @@ def _rendered() -> dict[tuple[str, str], list[Document]]:
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{digest.hexdigest()}.json"
     if not kept.exists():
-        for old in folder.glob("*.json"):
+        for old in set(folder.glob("*.json")) - {kept}:
             old.unlink(missing_ok=True)
         stages = [f"{name}/{stage}" for name in OVERLAYS for stage in STAGES]
         with ThreadPoolExecutor(2) as pool:
