@@ -96,7 +96,7 @@ async def test_an_outbox_that_nobody_empties_grows_old_in_the_metrics(
         sampling = asyncio.create_task(
             run_sampling(db=privacy.runtime.db, samples=SAMPLES, stop=stop)
         )
-        await becomes_true("ccib_sampled_timestamp_seconds", service="privacy")
+        await becomes_true("outbox_parked", service="privacy")
         assert value("outbox_parked", service="privacy") == 1
         assert 90 <= value("outbox_oldest_age_seconds", service="privacy") < 120
         stop.set()

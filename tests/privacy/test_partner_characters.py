@@ -124,7 +124,7 @@ async def test_partners_of_every_character_close_their_own_step_and_no_other(
             await open_until(privacy, erasure_id, {"directory", *guilty})
 
             # Somebody who was not asked, and knows what to say: counted, and nothing closes by it.
-            before = await answers_uncalled(privacy)
+            before = answers_uncalled()
             async with a_partner(privacy) as stranger:
                 cast.partners["unasked"] = stranger
                 answer = {
@@ -133,7 +133,7 @@ async def test_partners_of_every_character_close_their_own_step_and_no_other(
                     "subjects": [{"erasure_id": str(erasure_id), "outcome": "erased"}],
                 }
                 await cast.play("unasked", PARTNER_ANSWER=json.dumps(answer))
-                while await answers_uncalled(privacy) == before:
+                while answers_uncalled() == before:
                     await asyncio.sleep(0.05)
                 await cast.leave("unasked")
             # A service with its own credentials and its own key, in another's name.
