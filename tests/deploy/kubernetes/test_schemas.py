@@ -2,8 +2,9 @@
 
 Kubernetes' own kinds: strictly, by `kubernetes-validate`. Kinds of operators twice: against models that
 npm carries, and strictly against the operators' own definitions where somebody has them at hand
-(`CCIB_CRDS`, else `../shared/crds` beside the checkout). In the project's CI (`CI` set) both must be there.
-Elsewhere a check that cannot be made is told as a warning, in the summary of the run.
+(`CCIB_CRDS`, else `../shared/crds` beside the checkout); in the project's CI (`CI` set) they must be there.
+A check that cannot be made otherwise, a registry that is away included, is told as a warning, in the
+summary of the run.
 """
 
 import copy
@@ -54,8 +55,8 @@ class NotMadeWarning(UserWarning):
     """A check was not made."""
 
 
-def _not_made(reason):
-    if os.environ.get("CI"):
+def _not_made(reason, *, fails_in_ci=True):
+    if fails_in_ci and os.environ.get("CI"):
         pytest.fail(reason)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -201,25 +202,31 @@ def test_the_store_of_backups_says_where():
 def _models():
     """The folder with the models, or None when they cannot be had (told)."""
     if not (shutil.which("npm") and shutil.which("node")):
-        _not_made("custom resources against npm's models: there is no npm here")
+        _not_made("custom resources against npm's models: no npm here", fails_in_ci=False)
         return None
     folder = rendered.REPOSITORY / ".local" / "kubernetes-models"
     wanted = "\n".join(sorted(NPM.values()))
     marker = folder / "installed"
     if not marker.exists() or marker.read_text() != wanted:
         folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            [
-                *("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save"),
-                *("--prefix", str(folder), *sorted(NPM.values())),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        if done.returncode:
-            _not_made(f"custom resources against npm's models: npm says\n{done.stderr[-2000:]}")
+        try:
+            done = subprocess.run(
+                [
+                    *("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save"),
+                    *("--prefix", str(folder), *sorted(NPM.values())),
+                ],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            trouble = done.stderr[-2000:] if done.returncode else None
+        except subprocess.TimeoutExpired:
+            trouble = "nothing, for a minute"
+        if trouble is not None:
+            _not_made(
+                f"custom resources against npm's models: npm says\n{trouble}", fails_in_ci=False
+            )
             return None
         marker.write_text(wanted)
     return folder
