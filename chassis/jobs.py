@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 _succeeded = Gauge(
     "ccib_job_last_success_timestamp_seconds",
     "When this process last carried the job out (Unix time)",
-    ["service", "job"],
+    ["service", "job_name"],
 )
 _failures = Counter(
-    "ccib_job_failures", "Runs of the job that raised; it is tried again", ["service", "job"]
+    "ccib_job_failures", "Runs of the job that raised; it is tried again", ["service", "job_name"]
 )
 _duration = Gauge(
-    "ccib_job_last_duration_seconds", "How long the last run of the job took", ["service", "job"]
+    "ccib_job_last_duration_seconds",
+    "How long the last run of the job took",
+    ["service", "job_name"],
 )
 
 logger = structlog.get_logger()

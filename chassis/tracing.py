@@ -41,7 +41,7 @@ _on: list[Tracing] = []
 
 def begin(service: str, told: Told) -> None:
     """Trace this process from now on, if it is told where to."""
-    if told.otlp_endpoint is not None and not _on:
+    if told.otlp_endpoint and not _on:
         from chassis.otlp import Otlp  # costs memory and a tenth of a second
 
         _on.append(Otlp(service, endpoint=told.otlp_endpoint, sample=told.otlp_sample))

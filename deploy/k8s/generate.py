@@ -14,9 +14,9 @@ from pathlib import Path
 
 import jinja2
 
-from deploy.k8s import broker, secrets
+from deploy.k8s import broker, monitoring, secrets
 from deploy.k8s.members import MEMBERS
-from deploy.local.gateway import HEADERS, INSIDE
+from deploy.local.gateway import HEADERS, INSIDE, TRACING
 from deploy.local.layout import REPOSITORY
 from deploy.local.provision import VHOST
 
@@ -38,6 +38,7 @@ def files() -> Iterator[tuple[Path, str]]:
         "members": MEMBERS,
         "headers": {name: value for name, value in HEADERS.items() if value},
         "inside": INSIDE,
+        "tracing": TRACING,
         "vhost": VHOST,
     }
 
@@ -66,6 +67,8 @@ def files() -> Iterator[tuple[Path, str]]:
     )
     yield HERE / "components/keda/scaling.yaml", rendered("scaling.yaml")
     yield HERE / "components/rabbitmq/topology.yaml", broker.as_yaml()
+    yield HERE / "components/monitoring/rules.yaml", monitoring.rules()
+    yield HERE / "components/monitoring/dashboards.yaml", monitoring.dashboards()
 
 
 def version() -> str:

@@ -19,6 +19,9 @@ MAX_BODY_BYTES = 12_000_000
 INSIDE = ("/health", "/metrics", "/internal")
 """What the site, too, answers to who runs it alone."""
 
+TRACING = ("traceparent", "tracestate", "baggage")
+"""What a visitor may not say: a trace begins behind people's door, with an id of ours."""
+
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -60,7 +63,8 @@ def write_configuration(
             "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
             "log": {"level": "WARN"},
             "entryPoints": {
-                "public": _door(host, port),
+                # Every route of this door, also one that is written tomorrow.
+                "public": _door(host, port) | {"http": {"middlewares": ["untraced@file"]}},
                 # The chain it brings is the visitor's, and stays as it is.
                 "site": _door(host, site_port)
                 | {"forwardedHeaders": {"insecure": True, "notAppendXForwardedFor": True}},
@@ -102,6 +106,8 @@ def _routes(*, services: Mapping[str, str], web: str) -> dict[str, Any]:
             "api-policy": {
                 "headers": {"customResponseHeaders": {"Content-Security-Policy": API_POLICY}}
             },
+            # An empty value takes the header away.
+            "untraced": {"headers": {"customRequestHeaders": dict.fromkeys(TRACING, "")}},
             "limit": {"buffering": {"maxRequestBodyBytes": MAX_BODY_BYTES}},
         },
     }

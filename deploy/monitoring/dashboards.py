@@ -71,7 +71,7 @@ PLATFORM = (
     Panel(
         title="Jobs: since the last success",
         queries={
-            "{{service}} {{job}}": "time() - max by (service, job)"
+            "{{service}} {{job_name}}": "time() - max by (service, job_name)"
             " (ccib_job_last_success_timestamp_seconds)"
         },
         unit="s",
@@ -79,7 +79,7 @@ PLATFORM = (
     Panel(
         title="Jobs: failures",
         queries={
-            "{{service}} {{job}}": "sum by (service, job) (increase(ccib_job_failures_total[15m]))"
+            "{{service}} {{job_name}}": "sum by (service, job_name) (increase(ccib_job_failures_total[15m]))"
         },
     ),
     Panel(

@@ -1,6 +1,7 @@
 """What operators are shown of a journey: one trace, and nobody's words."""
 
 import json
+import secrets
 from pathlib import Path
 
 import httpx2
@@ -47,6 +48,14 @@ def test_one_trace_leads_from_a_request_to_another_services_sql(stack: Stack) ->
     assert all(one.attributes["db.system"] == "postgresql" for one in sql)
     assert by_id[handled.parent].service == "identity"
     assert by_id[handled.parent].kind == SERVER
+
+
+def test_no_visitor_chooses_the_trace_of_a_request(stack: Stack) -> None:
+    theirs, known = secrets.token_hex(16), len(stack.traces.spans)
+    for path in ("/", "/api/directory/communities", "/.well-known/jwks.json"):
+        stack.http.get(path, headers={"traceparent": f"00-{theirs}-{secrets.token_hex(8)}-01"})
+    eventually(lambda: len(stack.traces.spans) > known, "the requests are traced")
+    assert theirs not in {one.trace_id for one in stack.traces.spans}
 
 
 def test_what_people_type_is_in_no_log_no_metric_and_no_trace(stack: Stack) -> None:

@@ -31,6 +31,8 @@ async def echo(name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWr
     request = (await reader.readuntil(b"\r\n\r\n")).decode()
     chain = re.search(r"(?im)^x-forwarded-for: (.*?)\r?$", request)
     body = f"{name} {request.split()[1]}".encode()
+    if "traced" in request.split()[1]:
+        body = " ".join(re.findall(r"(?im)^(traceparent|tracestate|baggage):", request)).encode()
     if "forwarded" in request.split()[1]:
         body = chain[1].encode() if chain else b"nobody"
     writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nServer: secret/1.0\r\n")
@@ -127,6 +129,21 @@ async def test_the_site_alone_is_believed_about_addresses(entrance: Entrance) ->
         # No page of its own, and nothing that is inside.
         for path in ("/", "/internal/addresses", "/health/ready"):
             assert (await site.get(path)).status_code == 404
+
+
+async def test_a_visitor_chooses_no_trace_and_the_site_goes_on_with_its_own(
+    entrance: Entrance,
+) -> None:
+    told = {
+        "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01",
+        "TraceState": "vendor=1",
+        "baggage": "person=1",
+    }
+    for path in ("/traced", "/api/privacy/traced", "/.well-known/traced"):
+        assert not (await entrance.browser.get(path, headers=told)).text
+    async with httpx2.AsyncClient(base_url=entrance.site) as site:
+        answer = await site.get("/api/privacy/traced", headers=told)
+    assert {one.lower() for one in answer.text.split()} == {one.lower() for one in told}
 
 
 async def test_a_body_that_is_too_large_never_reaches_a_service(entrance: Entrance) -> None:

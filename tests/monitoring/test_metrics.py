@@ -72,7 +72,7 @@ async def test_handlers_jobs_the_pool_and_the_outbox_are_measured(stand: Stand) 
     assert value("ccib_inbox_handler_duration_seconds_count", **OWN, **kind) == before + 1
     assert value("ccib_database_pool_wait_seconds_count", **OWN) > 0
     assert value("ccib_database_pool_size", **OWN) == stand.settings.database_pool
-    await becomes_true("ccib_job_last_success_timestamp_seconds", **OWN, job="prune")
+    await becomes_true("ccib_job_last_success_timestamp_seconds", **OWN, job_name="prune")
     await becomes_true("ccib_sampled_timestamp_seconds", **OWN)
     async with stand.runtime.db.engine.connect():
         assert value("ccib_database_pool_in_use", **OWN) >= 1

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chassis import service
+from chassis import jobs
 from chassis.service import open_runtime
 from tests.simulation import people
 from tests.simulation.machine import JOBS, SERVICES, Schedules
@@ -71,7 +71,11 @@ def _while_copying(world: World, meanwhile: Callable[[], Awaitable[None]]) -> No
 
     async def slowly(position: int, sealed: bytes) -> None:
         ledger.append = append  # type: ignore[method-assign]
-        await meanwhile()
+        try:
+            await meanwhile()
+        except Exception as error:
+            world.spoken.append(f"what should have come between did not: {error!r}")
+            raise
         await append(position, sealed)
 
     ledger.append = slowly  # type: ignore[method-assign]
@@ -89,7 +93,7 @@ def _goes_back_and_is_reserved_anew(world: World) -> Callable[[], Awaitable[None
             [job] = [one for one in process.wired.jobs if one.name == "broadcast"]
             world.armed.at = "privacy.after_reserve"
             try:
-                await service._once_among_replicas(replica, job)
+                await jobs.once_among_replicas(replica, job)
             except Died:
                 pass
 

@@ -401,5 +401,5 @@ class World:
 async def _quietly(runtime: Runtime, job: Job) -> None:
     try:
         await jobs.once_among_replicas(runtime, job)
-    except Exception:  # noqa: BLE001 - as `service._run_job` does
+    except Exception:  # noqa: BLE001 - as `jobs.run_job` does
         pass

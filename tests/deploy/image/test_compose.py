@@ -205,9 +205,13 @@ def test_the_gateway_leads_to_the_services_of_the_file(generated: Path) -> None:
 
 def test_prometheus_asks_every_process() -> None:
     told = yaml.safe_load((REPOSITORY / "deploy/compose/prometheus.yaml").read_text())
-    targets = told["scrape_configs"][0]["static_configs"][0]["targets"]
+    [asked] = told["scrape_configs"][0]["static_configs"]
     running = {name for name in processes() if not name.endswith("-migrations")}
-    assert set(targets) == {f"{name}:9090" for name in running}
+    assert set(asked["targets"]) == {f"{name}:9090" for name in running}
+    # Without it CcibDown would never fire here.
+    assert asked["labels"] == {"namespace": "ccib"}
+    [broker] = told["scrape_configs"][1]["static_configs"]
+    assert broker == {"targets": ["rabbitmq:15692"], "labels": {"namespace": "ccib"}}
 
 
 async def test_the_sql_makes_databases_that_the_migrations_take(servers: SimpleNamespace) -> None:

@@ -195,7 +195,7 @@ def secret_keys(world: World) -> Iterator[tuple[Pod, str, str | None]]:
 
 
 def configuration_exists_and_is_immutable(world: World) -> Iterator[str]:
-    maps = world.named("ConfigMap")
+    maps = world.configuration()
     for pod in _ours(world):
         names = [v["configMap"]["name"] for v in pod.spec.get("volumes", []) if "configMap" in v]
         for container in pod.containers:

@@ -14,7 +14,7 @@ OTHERS = {"smtp.example.org", "traefik-site.traefik.svc.cluster.local"}
 
 
 def _maps(world: World) -> dict[str, dict[str, str]]:
-    return {without_hash(name): one["data"] for name, one in world.named("ConfigMap").items()}
+    return {without_hash(name): one["data"] for name, one in world.configuration().items()}
 
 
 def _hosts(world: World) -> dict[str, set[int]]:

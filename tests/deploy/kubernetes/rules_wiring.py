@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from deploy.k8s.broker import resources
-from deploy.local.gateway import HEADERS, INSIDE, MAX_BODY_BYTES
+from deploy.local.gateway import HEADERS, INSIDE, MAX_BODY_BYTES, TRACING
 from tests.deploy.kubernetes.world import Pod, World, selects
 
 OUTSIDE = {"traefik", "monitoring", "keda", "cnpg-system", "rabbitmq-system", "kube-system"}
@@ -155,6 +155,8 @@ def doors_are_guarded(world: World) -> Iterator[str]:
                 missing = (wanted | {"Content-Security-Policy"}) - _headers(rule)
                 if missing:
                     yield f"{where}: no {sorted(missing)}"
+            if people != (_removed(rule) == set(TRACING)):
+                yield f"{where}: {'a visitor chooses the trace' if people else 'no trace goes on'}"
             extensions = _extensions(rule)
             if traefik and "body-limit" not in extensions:
                 yield f"{where}: bodies of any size"
@@ -168,6 +170,15 @@ def _extensions(rule: dict[str, Any]) -> list[str]:
         for one in rule.get("filters", [])
         if one["type"] == "ExtensionRef"
     ]
+
+
+def _removed(rule: dict[str, Any]) -> set[str]:
+    """The headers of a request that reach nobody."""
+    return {
+        header
+        for one in rule.get("filters", [])
+        for header in one.get("requestHeaderModifier", {}).get("remove", [])
+    }
 
 
 def _headers(rule: dict[str, Any]) -> set[str]:

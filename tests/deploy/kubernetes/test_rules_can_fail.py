@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from deploy.local.gateway import MAX_BODY_BYTES
+from deploy.local.gateway import MAX_BODY_BYTES, TRACING
 from tests.deploy.kubernetes import rendered
 from tests.deploy.kubernetes.test_rules import RULES
 from tests.deploy.kubernetes.world import World, without_hash
@@ -180,6 +180,11 @@ MISTAKES = {
         lambda w: _rule(w, "people", "directory")["filters"].pop(),
         lambda w: _rule(w, "people", "site")["filters"].pop(),
         lambda w: _rule(w, "people", "site")["filters"].pop(0),
+        lambda w: _rule(w, "people", "site")["filters"].pop(1),
+        lambda w: _rule(w, "people", "directory")["filters"].pop(2),
+        lambda w: _rule(w, "site", "privacy")["filters"].append(
+            {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": [*TRACING]}}
+        ),
         lambda w: w.named("Middleware")["body-limit"]["spec"]["buffering"].update(
             maxRequestBodyBytes=MAX_BODY_BYTES + 1
         ),

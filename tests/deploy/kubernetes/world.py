@@ -60,6 +60,14 @@ class World:
     def named(self, kind: str) -> dict[str, Document]:
         return {one["metadata"]["name"]: one for one in self.of(kind)}
 
+    def configuration(self) -> dict[str, Document]:
+        """The ConfigMaps that processes read. Dashboards are read by Grafana, whatever their name."""
+        return {
+            name: one
+            for name, one in self.named("ConfigMap").items()
+            if "grafana_dashboard" not in one["metadata"].get("labels", {})
+        }
+
     @functools.cached_property
     def pods(self) -> list[Pod]:
         return [pod for document in self.documents for pod in _pods(document)]
