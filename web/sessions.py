@@ -15,8 +15,8 @@ from web.runtime import Known, Runtime, runtime_of
 
 COOKIE = "__Host-session"
 HOME_OF_MEMBERS = "/tableau-de-bord"
-KEPT_FOR_S = 60.0
-"""A session that was ended elsewhere is believed for so long at most."""
+KEPT_FOR_S = 10.0
+"""A session that was ended elsewhere is believed for so long at most: about one page's reading."""
 
 
 class LoginNeededError(Exception):

@@ -154,6 +154,27 @@ async def axe(page: Page) -> None:
     assert not told, f"{page.url}\n" + "\n".join(told)
 
 
+async def good_without_scripts(tab: Tab) -> None:
+    """The same of a page as it was sent, nothing of which ran: axe itself needs a browser that runs scripts."""
+    await valid_html(tab)
+    html = await tab.documents[-1].text()
+    sent = html.replace("<noscript>", "").replace("</noscript>", "")
+    browser = tab.page.context.browser
+    assert browser is not None
+    context = await browser.new_context(locale="fr-FR", reduced_motion="reduce")
+    try:
+        page = await context.new_page()
+        await page.route("**/*.js", lambda route: route.abort())
+        await page.route(
+            tab.page.url, lambda route: route.fulfill(body=sent, content_type="text/html")
+        )
+        await page.goto(tab.page.url)
+        await no_sideways_scroll(page)
+        await axe(page)
+    finally:
+        await context.close()
+
+
 async def no_sideways_scroll(page: Page) -> None:
     """At the width of a small phone, or of 400 % zoom."""
     before = page.viewport_size

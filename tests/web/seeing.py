@@ -5,20 +5,17 @@ from typing import Any
 
 import httpx2
 
-from tests.web.browser import Tab, valid_html
+from tests.web.browser import Tab, good_without_scripts
 from tests.web.conftest import Site
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}"
 
 
 async def look(tab: Tab, title: str, *, status: int = 200, script: bool = True) -> None:
-    """The page is the one that was meant, and everything that is asked of a page.
-
-    axe needs a page where scripts run; the same page is looked at with them elsewhere.
-    """
+    """The page is the one that was meant, and everything that is asked of a page."""
     assert (await tab.h1(), tab.status) == (title, status)
     assert await tab.page.locator("main script, main img[src=x]").count() == 0
-    await (tab.good() if script else valid_html(tab))
+    await (tab.good() if script else good_without_scripts(tab))
 
 
 async def sent_twice(site: Site, tab: Tab, action: str) -> list[httpx2.Response]:

@@ -1,5 +1,8 @@
 """The DPO: erasures as they happen, a step that nobody proves, requests by time left; and the help."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from tests.web.browser import Tab
@@ -7,9 +10,9 @@ from tests.web.conftest import PASSWORD, Site, sign_in
 from tests.web.seeing import HOSTILE, look, sent_twice
 
 
-async def test_an_erasure_waits_for_a_system_that_says_nothing_and_is_waived(
-    site: Site, page: Tab
-) -> None:
+@asynccontextmanager
+async def an_erasure_that_waits(site: Site) -> AsyncIterator[tuple[str, str]]:
+    """The name of a system that never answers, and an erasure that waits for it."""
     operator = await site.api(site.accounts["operator"])
     name = f"muet-{uuid4().hex[:8]}"
     partner = {"name": name, "contact": "exploitation@muet.example", "deadline_days": 30}
@@ -20,14 +23,20 @@ async def test_an_erasure_waits_for_a_system_that_says_nothing_and_is_waived(
         gone = await site.http.request(
             "DELETE", "/api/identity/me", json={"password": PASSWORD}, headers=leaver
         )
-        erasure = gone.json()["erasure_id"]
+        yield name, gone.json()["erasure_id"]
+    finally:  # nobody else's erasure waits for it
+        await site.http.delete(f"/api/privacy/participants/{name}", headers=operator)
+
+
+async def test_an_erasure_waits_for_a_system_that_says_nothing_and_is_waived(
+    site: Site, page: Tab
+) -> None:
+    async with an_erasure_that_waits(site) as (name, erasure):
         await sign_in(page, site.accounts["dpo"])
         await page.go(f"/effacements/{erasure}")
         waiting = page.page.get_by_text("Systèmes qui ont prouvé : 5 sur 6")
         await waiting.wait_for()  # the page follows by itself
         await look(page, "Effacement")
-    finally:  # nobody else's erasure waits for it
-        await site.http.delete(f"/api/privacy/participants/{name}", headers=operator)
     await page.go("/effacements")
     await look(page, "Effacements")
     await page.page.locator(f'a[href="/effacements/{erasure}"]').click()
@@ -55,6 +64,35 @@ async def test_an_erasure_waits_for_a_system_that_says_nothing_and_is_waived(
     await page.page.locator(f'a[href="/effacements/{erasure}"]').wait_for()
     await page.go("/effacements?etat=en-retard")
     await page.good()
+
+
+async def test_an_erasure_is_followed_and_waived_without_scripts(
+    site: Site, no_javascript_page: Tab
+) -> None:
+    tab = no_javascript_page
+    async with an_erasure_that_waits(site) as (name, erasure):
+        await sign_in(tab, site.accounts["dpo"])
+        await tab.go("/effacements")
+        await look(tab, "Effacements", script=False)
+        await tab.page.locator(f'a[href="/effacements/{erasure}"]').click()
+        for _ in range(60):
+            if await tab.page.get_by_text("Systèmes qui ont prouvé : 5 sur 6").count():
+                break
+            await asyncio.sleep(0.5)
+            await tab.page.reload()
+        await look(tab, "Effacement", script=False)
+    await tab.page.get_by_role("link", name="Dispenser de preuve").click()
+    await tab.page.get_by_label("Aucune donnée de la personne").check()
+    await tab.page.get_by_label("Personne ne prouvera").check()
+    await tab.fill(reference="DPO-2026-015")
+    await tab.press("Dispenser de preuve")
+    assert tab.path == f"/effacements/{erasure}?fait=dispense"
+    await look(tab, "Effacement", script=False)
+    await (
+        tab.page.get_by_text("Système partenaire", exact=False)
+        .filter(has_text=name)
+        .first.wait_for()
+    )
 
 
 async def test_a_request_for_a_right_is_answered(site: Site, page: Tab) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.browser import Tab, valid_html
+from tests.web.browser import Tab, good_without_scripts
 from tests.web.conftest import Site, sign_in
 from web.pages.leaving import entries
 
@@ -128,7 +128,7 @@ async def test_the_same_without_scripts_then_from_another_device(
     await tab.fill(password=account["password"])
     await tab.press(LEAVE)
     assert tab.path == "/mon-effacement?nouveau=oui"
-    await valid_html(tab)
+    await good_without_scripts(tab)
     await tab.page.go_back()
     assert tab.path == "/connexion?suite=%2Fmon-compte%2Fsuppression"
     await tab.page.go_forward()
@@ -145,11 +145,11 @@ async def test_the_same_without_scripts_then_from_another_device(
 
     await tab.press("Oublier ce suivi sur cet appareil")
     assert tab.path == "/mon-effacement?fait=suivi-oublie"
-    await valid_html(tab)
+    await good_without_scripts(tab)
     await tab.fill(reference=told["Numéro"], key=told["Clé"][:-4] + "AAAA")
     await tab.press("Voir où en est l'effacement")
     assert tab.status == 422
-    await valid_html(tab)
+    await good_without_scripts(tab)
     await tab.fill(reference="<script>", key='"><img src=x>')
     await tab.press("Voir où en est l'effacement")
     assert tab.status == 422

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 
 from tests.directory.town import a_siret
-from tests.web.browser import Tab, opened
+from tests.web.browser import Tab, good_without_scripts, opened
 from tests.web.conftest import PASSWORD, Site, an_address, sign_in
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}"
@@ -26,13 +26,10 @@ async def inert(tab: Tab) -> None:
 
 
 async def joined(site: Site, tab: Tab, *, scripts: bool) -> None:
-    """`scripts`: also look closely at every page and state, once is enough."""
-
     async def look(title: str) -> None:
         assert await tab.h1() == title, tab.path
         await inert(tab)
-        if scripts:
-            await tab.good()
+        await (tab.good() if scripts else good_without_scripts(tab))
 
     account = await site.a_member()
     await sign_in(tab, account)

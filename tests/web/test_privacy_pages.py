@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from deploy.local.seed.identifiers import siret
-from tests.web.browser import HEAVIEST, Tab, valid_html, weight
+from tests.web.browser import HEAVIEST, Tab, good_without_scripts, weight
 from tests.web.conftest import Site, an_address, sign_in
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}"
@@ -128,7 +128,7 @@ async def test_accepting_and_refusing_cookies_are_the_same_press(
     assert tab.path == "/connexion?suite=%2Ftableau-de-bord&fait=cookies"
     assert await strip.count() == 0
     await tab.go("/cookies")
-    await valid_html(tab)
+    await good_without_scripts(tab)
     assert "Vous avez refusé" in await tab.page.get_by_role("main").inner_text()
     await tab.press("Accepter la mesure d'audience")
     assert "Vous avez accepté" in await tab.page.get_by_role("main").inner_text()
@@ -161,7 +161,7 @@ async def test_accepting_and_refusing_cookies_are_the_same_press(
         )
         await tab.go("/")
         assert await strip.count() == 1
-    await valid_html(tab)
+    await good_without_scripts(tab)
     foreign = await site.http.post(
         "/cookies", data={"audience": "oui"}, headers={"Sec-Fetch-Site": "cross-site"}
     )
@@ -224,7 +224,7 @@ async def test_an_account_is_erased_by_the_form_once_its_owner_confirms(
     await tab.press("Envoyer ma demande")
     await tab.go(await site.mailed_link(account["email"], count=2))
     assert "C'est définitif" in await tab.page.get_by_role("main").inner_text()
-    await valid_html(tab)
+    await good_without_scripts(tab)
     await tab.press("Confirmer et tout effacer")
     assert "L'effacement a commencé" in await tab.page.get_by_role("main").inner_text()
     for _ in range(100):

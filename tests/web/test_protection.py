@@ -1,5 +1,7 @@
 """What keeps a session with its person: cookies, headers, where forms come from, where links lead."""
 
+import asyncio
+import time
 from http.cookies import SimpleCookie
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from asgi_lifespan import LifespanManager
 from tests.web.browser import HEAVIEST, Tab, opened, weight
 from tests.web.conftest import Site, sign_in
 from web.main import create_app
-from web.sessions import local_path
+from web.sessions import KEPT_FOR_S, local_path
 from web.settings import Settings
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
@@ -81,6 +83,27 @@ async def test_a_form_from_elsewhere_is_refused(
     assert "__Host-session" not in answer.headers.get("set-cookie", "")
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "https://ailleurs.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Referer": "https://ailleurs.example/"}, 403),
+        ({}, 403),
+        (HERE, 303),
+    ],
+)
+async def test_nobody_answers_about_cookies_for_a_visitor(
+    site: Site, headers: dict[str, str], status: int
+) -> None:
+    """The one form without a token: a token would need a cookie before there is an answer."""
+    answer = await site.http.post("/cookies", data={"audience": "non"}, headers=headers)
+    assert answer.status_code == status
+    assert ("set-cookie" in answer.headers) == (status == 303)
+
+
 async def test_a_token_is_good_for_its_own_browser_only(site: Site) -> None:
     tokens, cookies = [], []
     for _ in range(2):
@@ -140,6 +163,28 @@ async def test_signing_out_in_one_tab_is_signing_out_in_all(site: Site, page: Ta
         await page.page.get_by_role("button", name="Se déconnecter").click()
         await other.page.reload()
         assert other.path == "/connexion?suite=%2Ftableau-de-bord"
+
+
+async def test_a_session_that_was_ended_on_another_device_shows_nothing_more(
+    site: Site, page: Tab
+) -> None:
+    account = await site.a_member()
+    await sign_in(page, account)
+    elsewhere = await site.api(account)
+    opened = (await site.http.get("/api/identity/me/sessions", headers=elsewhere)).json()
+    for one in opened:
+        if not one["current"]:
+            path = f"/api/identity/me/sessions/{one['id']}"
+            assert (await site.http.delete(path, headers=elsewhere)).status_code == 204
+    ended = time.monotonic()
+    await page.go("/mon-compte")
+    while page.path == "/mon-compte":
+        assert time.monotonic() - ended < KEPT_FOR_S + 2
+        await asyncio.sleep(0.5)
+        await page.go("/mon-compte")
+    assert page.path == "/connexion?suite=%2Fmon-compte"
+    await page.page.go_back()
+    assert account["email"] not in await page.page.content()
 
 
 @pytest.mark.parametrize(
