@@ -14,7 +14,7 @@ from tests.simulation.machine import JOBS, SERVICES, Schedules
 
 _SHORT = 180
 """Asked of Hypothesis, which goes through some more: about two hundred."""
-_SHORT_STEPS, _LONG_STEPS = 12, 20
+_SHORT_STEPS, _LONG_STEPS = 10, 20
 """At most; many short schedules meet more beginnings and ends than few long ones in the same time."""
 _LONG = int(os.environ.get("CCIB_SCHEDULES", "2000"))
 _SEED = int(os.environ.get("CCIB_SEED", "1"))
