@@ -1,4 +1,4 @@
-"""The operator's door, the same in every service: dead letters, parked events, who did what.
+"""The operator's door, the same in every service: dead letters, parked events, rehearsals, who did what.
 
 Each service keeps its own; `ccib` asks all of them. Everything that acts is written down in the same
 transaction (`chassis.audit`), and a replayed letter passes the fence like any other event.
@@ -11,12 +11,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
-from chassis import audit, dead_letters, outbox
+from chassis import audit, dead_letters, outbox, rehearsal
 from chassis.auth import Principal, Role, require_role
 from chassis.bus import BROKEN
 from chassis.db import wake
 from chassis.dead_letters import DeadLetter
-from chassis.errors import NotFoundError, UnavailableError
+from chassis.errors import ConflictError, NotFoundError, UnavailableError
 from chassis.http import Input, Output
 from chassis.pagination import DEFAULT_LIMIT, After, Limit, cut, decode, encode, link
 from chassis.session import SessionDep, runtime_of
@@ -138,6 +138,18 @@ class ActionPage(Output):
     next: str | None = None
 
 
+class RehearsalView(Output):
+    """What became of a person who never was (`chassis.rehearsal`). Names of tables and columns alone."""
+
+    holds: bool
+    rows: dict[str, int]
+    columns: int
+    left: list[str]
+    unreadable: list[str]
+    impossible: dict[str, str]
+    trouble: str | None
+
+
 @router.get("/dead-letters/causes", dependencies=[_OPERATOR])
 async def causes(session: SessionDep) -> list[CauseView]:
     """Dead letters grouped by cause, the largest group first (operators)."""
@@ -246,6 +258,22 @@ async def release(session: SessionDep, user: Operator) -> Done:
     )
     wake(session, outbox.BELL)
     return Done(count=count, remaining=0)
+
+
+@router.post("/rehearsals")
+async def rehearse(request: Request, session: SessionDep, user: Operator) -> RehearsalView:
+    """Write somebody who does not exist into every table, forget them, look everywhere, undo it (operators).
+
+    Reads every table of the service twice.
+    """
+    try:
+        told = await rehearsal.rehearse(session, runtime_of(request).eraser)
+    except rehearsal.RehearsingError as error:
+        raise ConflictError("Une répétition est déjà en cours.") from error
+    await audit.note(
+        session, person_id=user.account_id, action="erasure.rehearse", holds=told.holds
+    )
+    return RehearsalView.model_validate(told)
 
 
 @router.get("/operator-actions", dependencies=[_OPERATOR_OR_DPO])

@@ -15,6 +15,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "People and proof": {
         "erasures": "cli.erasures:app",
+        "rehearse": "cli.rehearse:rehearse",
         "retention": "cli.retention:app",
         "verify": "cli.verify:verify",
         "verify-ledger": "cli.ledger:verify_ledger",

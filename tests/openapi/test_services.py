@@ -14,7 +14,7 @@ from tests.stand import Stand
 MORE = int(os.environ.get("CCIB_OPENAPI_EXAMPLES", "0"))
 """Random examples for each route and caller, for who has time; every caller tries everything then."""
 
-CHASSIS = r"/(dead-letters|parked-events|operator-actions)"
+CHASSIS = r"/(dead-letters|parked-events|rehearsals|operator-actions)"
 """Routes that are the same in every service: tried in one of them."""
 
 _REFUSALS = [400, 401, 403, 404, 406, 409, 410, 412, 413, 415, 422, 428, 429, 503]

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import asyncpg
 from sqlalchemy import Table
 
+from chassis import filling as making
 from chassis.access import SCOPE
 from chassis.catalogue import KEY, Personal
 from chassis.service import Runtime, open_runtime
@@ -104,11 +105,11 @@ async def somebody(stand: Stand) -> Person:
             )
             for table in catalogue.metadata.sorted_tables:
                 if not reaches(table, "broadcast"):
-                    for roles in rows._roles(table, filling.person, None):
+                    for roles in making._roles(table, filling.person, None):
                         personal = {
                             c.name for c in table.columns if isinstance(c.info[KEY], Personal)
                         }
-                        await rows._row(connection, filling, table, roles, wanted=personal)
+                        await making._row(connection, filling, table, roles, wanted=personal)
     filling.tokens = {  # words of closed lists are everybody's
         token: where
         for token, where in filling.tokens.items()

@@ -1,0 +1,167 @@
+"""Erasure tried on the live database, with somebody who does not exist, and undone.
+
+Evidence says that the tables which are declared are empty. A rehearsal looks where nobody looked: it
+writes a person into every table, every text with a random word, forgets them by the code that forgets
+people, and then searches every column of every table for the word, declared or not: what a trigger copied,
+what a search vector kept, what a rule of the service forgot. All of it in a savepoint that is rolled back: no other
+transaction ever sees these rows, no event leaves, nothing is kept.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import filling, live_schema, outbox
+from chassis.catalogue import Catalogue, Fate
+from chassis.erasure import (
+    Eraser,
+    FilesLeftError,
+    RowsLeftError,
+    TombstoneRefusedError,
+    erase,
+)
+
+_PATIENCE = "60s"
+"""For one table: the search reads all of it. Ten million rows were never tried."""
+_ONE_AT_A_TIME = text("SELECT pg_try_advisory_xact_lock(hashtextextended('rehearsal', 0))")
+_COLUMNS = text(
+    """
+    SELECT n.nspname::text, c.relname::text,
+           has_table_privilege(c.oid, 'SELECT') AS readable,
+           array_agg(a.attname::text ORDER BY a.attnum)
+      FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE (c.relkind IN ('r', 'm', 'f') AND NOT c.relispartition OR c.relkind = 'p')
+       AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'
+    GROUP BY 1, 2, c.oid
+    """
+)
+
+
+class RehearsingError(Exception):
+    """Another rehearsal runs in this database."""
+
+
+class _NotPlantedError(Exception):
+    """The word was not found before the erasure either: the search would prove nothing."""
+
+
+_TROUBLES = (
+    FilesLeftError,
+    RowsLeftError,
+    TombstoneRefusedError,
+    live_schema.SchemaMismatchError,
+    _NotPlantedError,
+)
+
+
+class _UndoneError(Exception):
+    """Ends the savepoint; nobody else sees it."""
+
+
+@dataclass(kw_only=True)
+class Rehearsal:
+    """What became of somebody who never was."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    """By table, how many rows named them or hung on theirs."""
+    columns: int = 0
+    """In how many columns the word stood before."""
+    left: list[str] = field(default_factory=list)
+    """`table.column` in which it still stood afterwards, holds excepted; must be empty."""
+    unreadable: list[str] = field(default_factory=list)
+    """Tables that this role may not read, and in which nothing could be searched."""
+    impossible: dict[str, str] = field(default_factory=dict)
+    """Tables with no place for one more row, each with the constraint that says so."""
+
+    trouble: str | None = None
+    """What stood in the way of the erasure, as it would for anybody."""
+
+    @property
+    def holds(self) -> bool:
+        """The person was forgotten, nothing was left, and everything was looked at."""
+        return not (self.left or self.unreadable or self.trouble)
+
+
+async def rehearse(session: AsyncSession, eraser: Eraser) -> Rehearsal:
+    """Plant, forget, search, undo. Takes as long as reading every table once.
+
+    Raises `RehearsingError`; what stands in the way of the erasure is part of the answer.
+    """
+    if not await session.scalar(_ONE_AT_A_TIME):
+        raise RehearsingError
+    told = Rehearsal()
+    try:
+        live_schema.compare(eraser.catalogue, await live_schema.read(session))
+        async with outbox.savepoint(session):
+            await _played(session, eraser, told)
+            raise _UndoneError
+    except _UndoneError:
+        pass
+    except _TROUBLES as trouble:
+        told.trouble = f"{type(trouble).__name__.removeprefix('_')}: {trouble}"
+    return told
+
+
+async def _played(session: AsyncSession, eraser: Eraser, told: Rehearsal) -> None:
+    await session.execute(text(f"SET LOCAL statement_timeout = '{_PATIENCE}'"))
+    person, word = uuid4(), secrets.token_hex(4)
+    made = await filling.fill(await session.connection(), eraser.catalogue, person, word=word)
+    told.rows = {table: len(rows) for table, rows in sorted(made.rows.items())}
+    told.impossible = {t: c for t, c in sorted(made.impossible.items()) if t not in made.rows}
+    before, told.unreadable = await search(session, word)
+    told.columns = len(before)
+    if not before:
+        raise _NotPlantedError
+    await erase(session, [person], eraser)
+    after, _ = await search(session, word)
+    kept = _under_hold(eraser.catalogue)
+    told.left = [place for place in after if place not in kept]
+
+
+def _under_hold(catalogue: Catalogue) -> set[str]:
+    """The columns that a hold keeps, as evidence says openly."""
+    return {
+        f"{entry.table.name}.{column.name}"
+        for entry in catalogue.subjects
+        if entry.declared.fate is Fate.KEEP
+        for column in entry.personal
+    }
+
+
+async def search(session: AsyncSession, word: str) -> tuple[list[str], list[str]]:
+    """Where the word stands in the live database, as `table.column`; and what could not be read.
+
+    Every column of every table that PostgreSQL itself knows of, written as text.
+    """
+    found: list[str] = []
+    unreadable: list[str] = []
+    for schema, table, readable, columns in (await session.execute(_COLUMNS)).all():
+        if not readable:
+            unreadable.append(table)
+            continue
+        found += await _in_table(session, schema, table, columns, word)
+    return sorted(found), sorted(unreadable)
+
+
+async def _in_table(
+    session: AsyncSession, schema: str, table: str, columns: Sequence[str], word: str
+) -> list[str]:
+    """One pass over the table; bytes are searched as the hexadecimal that PostgreSQL writes."""
+    patterns = {"word": f"%{word}%", "bytes": f"%{word.encode().hex()}%"}
+    looked = ", ".join(
+        f"bool_or({_quote(name)}::text LIKE :word OR {_quote(name)}::text LIKE :bytes)"
+        for name in columns
+    )
+    statement = f"SELECT {looked} FROM {_quote(schema)}.{_quote(table)}"  # noqa: S608 - names of PostgreSQL's own
+    hits = (await session.execute(text(statement), patterns)).one()
+    return [f"{table}.{name}" for name, hit in zip(columns, hits, strict=True) if hit]
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""').replace(":", r"\:") + '"'

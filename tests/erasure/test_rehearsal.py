@@ -1,0 +1,122 @@
+"""Erasure tried with somebody who does not exist: finds what nobody declared, and leaves no trace."""
+
+import asyncio
+import secrets
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from chassis import rehearsal
+from chassis.catalogue import Personal
+from chassis.erasure import Eraser
+from chassis.rehearsal import Rehearsal, RehearsingError
+from tests.erasure.shelf import Shelf
+
+
+async def rehearsed(shelf: Shelf, eraser: Eraser | None = None) -> Rehearsal:
+    async with shelf.db.transaction() as session:
+        return await rehearsal.rehearse(session, eraser or shelf.eraser)
+
+
+async def found(shelf: Shelf, word: str) -> tuple[list[str], list[str]]:
+    async with shelf.db.transaction() as session:
+        return await rehearsal.search(session, word)
+
+
+async def test_each_service_forgets_somebody_in_every_table_and_nothing_is_kept(
+    shelf: Shelf,
+) -> None:
+    await shelf.fill()
+    before = await shelf.everything()
+    told = await rehearsed(shelf)
+    assert told.holds, told
+    assert not told.impossible
+    assert told.rows.keys() >= set(shelf.catalogue.tables())
+    declared = [one for *_, one in shelf.catalogue.columns() if isinstance(one, Personal)]
+    assert told.columns >= len(declared) // 3
+    assert await shelf.everything() == before
+
+
+async def test_what_a_rule_of_the_service_forgot_is_found(own: Shelf) -> None:
+    async def lets_go(session, people, tallies) -> None:  # type: ignore[no-untyped-def]
+        """Names nobody any more, and says everything still."""
+        for person in people:
+            statement = "UPDATE house SET owner_id = NULL WHERE owner_id = $1"
+            connection = await session.connection()
+            done = await connection.exec_driver_sql(statement, (person,))
+            tallies[person]["house"].detached += done.rowcount
+
+    forgetful = replace(own.eraser, rules=dict.fromkeys(own.eraser.rules, lets_go))
+    told = await rehearsed(own, forgetful)
+    assert told.left == ["house.name"]
+    assert not told.holds
+
+
+async def test_what_stands_in_the_way_is_said_and_undone(own: Shelf) -> None:
+    await own.sql(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO attic VALUES (OLD.words); RETURN OLD; END'",
+        "CREATE TABLE attic (words text)",
+        "CREATE TRIGGER keep BEFORE DELETE ON letter FOR EACH ROW EXECUTE FUNCTION keep()",
+    )
+    told = await rehearsed(own)
+    assert told.trouble
+    assert told.trouble.startswith("SchemaMismatchError")
+    assert "attic" in told.trouble
+    assert not told.holds
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("text", "'a {word} b'"),
+        ("varchar(40)", "'{word}'"),
+        ("jsonb", """'{{"deep": [{{"{word}": 1}}]}}'"""),
+        ("text[]", "ARRAY['x', '{word}']"),
+        ("bytea", "convert_to('{word}', 'UTF8')"),
+        ("tsvector", "to_tsvector('simple', '{word}')"),
+    ],
+)
+async def test_a_word_is_found_in_whatever_holds_it(own: Shelf, kind: str, value: str) -> None:
+    word = secrets.token_hex(4)
+    await own.sql(
+        f'CREATE TABLE attic (id int, "strange: name" {kind})',
+        f"INSERT INTO attic VALUES (1, NULL), (2, {value.format(word=word)})",
+    )
+    assert await found(own, word) == (["attic.strange: name"], [])
+    assert await found(own, secrets.token_hex(4)) == ([], [])
+
+
+async def test_a_word_is_found_in_another_schema_a_partition_and_a_stored_view(own: Shelf) -> None:
+    word = secrets.token_hex(4)
+    await own.sql(
+        "CREATE SCHEMA cellar",
+        "CREATE TABLE cellar.box (words text)",
+        f"INSERT INTO cellar.box VALUES ('{word}')",
+        "CREATE TABLE parted (words text) PARTITION BY LIST (words)",
+        "CREATE TABLE part PARTITION OF parted DEFAULT",
+        f"INSERT INTO parted VALUES ('{word}')",
+        "CREATE MATERIALIZED VIEW stored AS SELECT words AS copied FROM cellar.box",
+    )
+    assert await found(own, word) == (["box.words", "parted.words", "stored.copied"], [])
+
+
+async def test_what_may_not_be_read_is_named(own: Shelf) -> None:
+    async with own.as_owner() as service:
+        await own.sql("CREATE TABLE attic (words text)")
+        assert await found(service, secrets.token_hex(4)) == ([], ["attic"])
+
+
+async def test_one_at_a_time(own: Shelf) -> None:
+    connection = await asyncpg.connect(own.db.url)
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended('rehearsal', 0))"
+            )
+            with pytest.raises(RehearsingError):
+                await asyncio.wait_for(rehearsed(own), 10)
+    finally:
+        await connection.close()
+    assert (await rehearsed(own)).holds
