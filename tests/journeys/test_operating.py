@@ -8,6 +8,7 @@ import pytest
 
 from chassis import clock
 from chassis.ids import new_id
+from cli.platform import SERVICES
 from contracts.directory import AttachmentRole, PersonAttached
 from tests.journeys.commands import ccib
 from tests.journeys.stack import Stack, eventually
@@ -42,6 +43,18 @@ def told(stack: Stack, *arguments: str) -> Any:
     said = ccib(stack, *arguments, "--json")
     assert said.code == 0, said.err
     return json.loads(said.out)
+
+
+def test_erasure_is_rehearsed_in_every_service_beside_everybody_who_is_there(stack: Stack) -> None:
+    rehearsed = told(stack, "rehearse")
+    assert {one["service"] for one in rehearsed} == set(SERVICES)
+    for one in rehearsed:
+        assert one["holds"], one
+        assert not one["impossible"]
+        assert one["columns"]
+    said = ccib(stack, "rehearse")
+    assert said.code == 0
+    assert said.out.count("nothing") == len(SERVICES)
 
 
 def test_dead_letters_of_all_services_are_seen_replayed_and_dropped(stack: Stack) -> None:
