@@ -8,11 +8,13 @@ transaction ever sees these rows, no event leaves, nothing is kept.
 """
 
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import filling, live_schema, outbox
@@ -25,8 +27,6 @@ from chassis.erasure import (
     erase,
 )
 
-_PATIENCE = "60s"
-"""For one table: the search reads all of it. Ten million rows were never tried."""
 _ONE_AT_A_TIME = text("SELECT pg_try_advisory_xact_lock(hashtextextended('rehearsal', 0))")
 _COLUMNS = text(
     """
@@ -36,8 +36,11 @@ _COLUMNS = text(
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
      WHERE (c.relkind IN ('r', 'm', 'f') AND NOT c.relispartition OR c.relkind = 'p')
        AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'
+       -- What no word fits into: numbers, truths, times, networks.
+       AND t.typcategory NOT IN ('N', 'B', 'D', 'T', 'I') AND t.typname <> 'uuid'
     GROUP BY 1, 2, c.oid
     """
 )
@@ -48,7 +51,7 @@ class RehearsingError(Exception):
 
 
 class _NotPlantedError(Exception):
-    """The word was not found before the erasure either: the search would prove nothing."""
+    """The word was not found where it was written: the search would prove nothing."""
 
 
 _TROUBLES = (
@@ -88,9 +91,10 @@ class Rehearsal:
         return not (self.left or self.unreadable or self.trouble)
 
 
-async def rehearse(session: AsyncSession, eraser: Eraser) -> Rehearsal:
-    """Plant, forget, search, undo. Takes as long as reading every table once.
+async def rehearse(session: AsyncSession, eraser: Eraser, *, seconds: float = 45) -> Rehearsal:
+    """Plant, forget, search, undo. Takes as long as reading every table twice.
 
+    `seconds`: how long it may take in all; the gateway and the command wait for sixty.
     Raises `RehearsingError`; what stands in the way of the erasure is part of the answer.
     """
     if not await session.scalar(_ONE_AT_A_TIME):
@@ -99,29 +103,45 @@ async def rehearse(session: AsyncSession, eraser: Eraser) -> Rehearsal:
     try:
         live_schema.compare(eraser.catalogue, await live_schema.read(session))
         async with outbox.savepoint(session):
-            await _played(session, eraser, told)
+            await _played(session, eraser, told, time.monotonic() + seconds)
             raise _UndoneError
     except _UndoneError:
         pass
     except _TROUBLES as trouble:
         told.trouble = f"{type(trouble).__name__.removeprefix('_')}: {trouble}"
+    except DBAPIError as trouble:
+        if trouble.connection_invalidated:
+            raise
+        # Its sentence may repeat values; the code says as much: 57014 is a table that took too long.
+        told.trouble = f"PostgreSQL {getattr(trouble.orig, 'sqlstate', None)}"
     return told
 
 
-async def _played(session: AsyncSession, eraser: Eraser, told: Rehearsal) -> None:
-    await session.execute(text(f"SET LOCAL statement_timeout = '{_PATIENCE}'"))
+async def _played(session: AsyncSession, eraser: Eraser, told: Rehearsal, until: float) -> None:
+    await _hurry(session, until)
     person, word = uuid4(), secrets.token_hex(4)
     made = await filling.fill(await session.connection(), eraser.catalogue, person, word=word)
     told.rows = {table: len(rows) for table, rows in sorted(made.rows.items())}
     told.impossible = {t: c for t, c in sorted(made.impossible.items()) if t not in made.rows}
-    before, told.unreadable = await search(session, word)
+    before, told.unreadable = await search(session, f"zq{word}", until=until)
     told.columns = len(before)
-    if not before:
-        raise _NotPlantedError
+    if not before or (missing := _written(made, word) - set(before)):
+        raise _NotPlantedError(", ".join(sorted(missing)) if before else "nowhere")
     await erase(session, [person], eraser)
-    after, _ = await search(session, word)
+    after, _ = await search(session, f"zq{word}", until=until)
     kept = _under_hold(eraser.catalogue)
     told.left = [place for place in after if place not in kept]
+
+
+def _written(made: filling.Filling, word: str) -> set[str]:
+    """Where the word was written, as `table.column`."""
+    return {
+        f"{table}.{name}"
+        for table, rows in made.rows.items()
+        for row in rows
+        for name, value in row.items()
+        if word in (value.decode("latin-1") if isinstance(value, bytes) else str(value))
+    }
 
 
 def _under_hold(catalogue: Catalogue) -> set[str]:
@@ -134,7 +154,7 @@ def _under_hold(catalogue: Catalogue) -> set[str]:
     }
 
 
-async def search(session: AsyncSession, word: str) -> tuple[list[str], list[str]]:
+async def search(session: AsyncSession, word: str, *, until: float) -> tuple[list[str], list[str]]:
     """Where the word stands in the live database, as `table.column`; and what could not be read.
 
     Every column of every table that PostgreSQL itself knows of, written as text.
@@ -145,22 +165,31 @@ async def search(session: AsyncSession, word: str) -> tuple[list[str], list[str]
         if not readable:
             unreadable.append(table)
             continue
-        found += await _in_table(session, schema, table, columns, word)
+        await _hurry(session, until)
+        place = table if schema == "public" else f"{schema}.{table}"
+        hits = await _in_table(session, schema, table, columns, word)
+        found += [f"{place}.{name}" for name in hits]
     return sorted(found), sorted(unreadable)
 
 
 async def _in_table(
     session: AsyncSession, schema: str, table: str, columns: Sequence[str], word: str
 ) -> list[str]:
-    """One pass over the table; bytes are searched as the hexadecimal that PostgreSQL writes."""
+    """The columns with it, in one pass over the table, in capitals or not; bytes are searched as the hexadecimal that PostgreSQL writes."""
     patterns = {"word": f"%{word}%", "bytes": f"%{word.encode().hex()}%"}
     looked = ", ".join(
-        f"bool_or({_quote(name)}::text LIKE :word OR {_quote(name)}::text LIKE :bytes)"
+        f"bool_or({_quote(name)}::text ILIKE :word OR {_quote(name)}::text LIKE :bytes)"
         for name in columns
     )
     statement = f"SELECT {looked} FROM {_quote(schema)}.{_quote(table)}"  # noqa: S608 - names of PostgreSQL's own
     hits = (await session.execute(text(statement), patterns)).one()
-    return [f"{table}.{name}" for name, hit in zip(columns, hits, strict=True) if hit]
+    return [name for name, hit in zip(columns, hits, strict=True) if hit]
+
+
+async def _hurry(session: AsyncSession, until: float) -> None:
+    """No statement from here on takes longer than what is left of the time."""
+    left = max(1, int((until - time.monotonic()) * 1000))
+    await session.execute(text(f"SET LOCAL statement_timeout = {left}"))
 
 
 def _quote(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from dataclasses import replace
 
 import asyncpg
@@ -20,7 +21,7 @@ async def rehearsed(shelf: Shelf, eraser: Eraser | None = None) -> Rehearsal:
 
 async def found(shelf: Shelf, word: str) -> tuple[list[str], list[str]]:
     async with shelf.db.transaction() as session:
-        return await rehearsal.search(session, word)
+        return await rehearsal.search(session, word, until=time.monotonic() + 30)
 
 
 async def test_each_service_forgets_somebody_in_every_table_and_nothing_is_kept(
@@ -69,6 +70,7 @@ async def test_what_stands_in_the_way_is_said_and_undone(own: Shelf) -> None:
     ("kind", "value"),
     [
         ("text", "'a {word} b'"),
+        ("text", "upper('{word}')"),
         ("varchar(40)", "'{word}'"),
         ("jsonb", """'{{"deep": [{{"{word}": 1}}]}}'"""),
         ("text[]", "ARRAY['x', '{word}']"),
@@ -97,13 +99,25 @@ async def test_a_word_is_found_in_another_schema_a_partition_and_a_stored_view(o
         f"INSERT INTO parted VALUES ('{word}')",
         "CREATE MATERIALIZED VIEW stored AS SELECT words AS copied FROM cellar.box",
     )
-    assert await found(own, word) == (["box.words", "parted.words", "stored.copied"], [])
+    assert await found(own, word) == (["cellar.box.words", "parted.words", "stored.copied"], [])
 
 
 async def test_what_may_not_be_read_is_named(own: Shelf) -> None:
     async with own.as_owner() as service:
         await own.sql("CREATE TABLE attic (words text)")
         assert await found(service, secrets.token_hex(4)) == ([], ["attic"])
+
+
+async def test_a_table_that_takes_too_long_is_no_success(own: Shelf) -> None:
+    connection = await asyncpg.connect(own.db.url)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE house IN ACCESS EXCLUSIVE MODE")
+            async with own.db.transaction() as session:
+                told = await rehearsal.rehearse(session, own.eraser, seconds=0.5)
+    finally:
+        await connection.close()
+    assert (told.holds, told.trouble) == (False, "PostgreSQL 57014")
 
 
 async def test_one_at_a_time(own: Shelf) -> None:
