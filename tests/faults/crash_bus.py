@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID, uuid4
 
 from tests.bus import BusStand, Happened, Ordered
@@ -11,6 +11,7 @@ from tests.faults.crash_stage import BOUND_S, REACHED_S, Unreached
 from tests.faults.workers import died, terminate, worker
 
 LOOPS = ("relay", "consumer", "retries", "commands")
+UNSENT = "SELECT count(*) FROM outbox WHERE blocked_until IS DISTINCT FROM 'infinity'"
 Before = Callable[["Traffic"], Awaitable[None]]
 
 
@@ -36,10 +37,29 @@ class Traffic:
         self.parked += 1
 
     async def suspicious(self) -> None:
-        """Two processes have died over these messages."""
+        """Two processes have died over these messages, and over no others."""
+        await self.live("relay", "consumer")
         await self.facts()
+        await self.live("relay")
         await die(self.bus, "inbox.before_commit")
         await die(self.bus, "inbox.before_commit")
+
+    async def live(self, *loops: str) -> None:
+        """Processes with these loops, one after the other, until they have nothing left to do."""
+        async with asyncio.timeout(BOUND_S):
+            again = True
+            while again:
+                # What it holds, nobody counts; when it ends, it has done it or given it back.
+                async with worker(self.bus, *loops) as process:
+                    while await self._undone(loops):
+                        await asyncio.sleep(0.05)
+                    await terminate(process)
+                again = await self._undone(loops)
+
+    async def _undone(self, loops: Sequence[str]) -> bool:
+        if await self.bus.value(UNSENT):
+            return True
+        return "consumer" in loops and bool(await self.bus.waiting("beta.events"))
 
     async def due(self) -> None:
         """Nobody waits for the lease of a process that died."""
@@ -94,8 +114,7 @@ async def die_at_each(bus: BusStand) -> float:
         while True:
             await traffic.due()
             left = await bus.value(
-                "SELECT (SELECT count(*) FROM outbox WHERE blocked_until IS DISTINCT FROM 'infinity')"
-                " + (SELECT count(*) FROM inbox WHERE state = 'waiting')"
+                f"SELECT ({UNSENT}) + (SELECT count(*) FROM inbox WHERE state = 'waiting')"
             ) + await bus.waiting("beta.events")
             if not left:
                 break

@@ -94,8 +94,14 @@ class Tab:
             await self.page.locator(f"[name={name}]").fill(value)
 
     async def press(self, button: str) -> None:
-        """Press a button of the page, not of its frame."""
-        await self.page.get_by_role("main").get_by_role("button", name=button, exact=True).click()
+        """Press a button of the page, not of its frame, and wait for what is shown then.
+
+        A click alone may end before a busy browser begins to send: what the test did next would
+        take the form's answer, a cookie perhaps, from under it.
+        """
+        pressed = self.page.get_by_role("main").get_by_role("button", name=button, exact=True)
+        async with self.page.expect_navigation():
+            await pressed.click()
 
     async def h1(self) -> str:
         [title] = await self.page.get_by_role("heading", level=1).all_inner_texts()

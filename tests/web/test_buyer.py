@@ -70,6 +70,7 @@ async def answered(site: Site, buyer: Tab, member: Tab, without_scripts: Tab) ->
     await look(member, TITLE)
     assert "Douze vannes" not in await member.page.content()
     await sign_in(member, site.accounts["member"])
+    assert member.path == "/tableau-de-bord"
     await member.go("/consultations")
     await look(member, "Consultations")
     await member.page.get_by_label("État").select_option("closes")

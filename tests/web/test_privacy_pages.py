@@ -308,7 +308,7 @@ async def test_my_account_from_a_newsletter_to_the_copy(
     await page.good()
     await page.fill(key=key)
     async with page.page.expect_download() as waiting:
-        await page.press("Télécharger l'archive (ZIP)")
+        await page.page.get_by_role("button", name="Télécharger l'archive (ZIP)").click()
     await (await waiting.value).save_as(tmp_path / "copie.zip")
     assert "donnees.json" in "".join(zipfile.ZipFile(tmp_path / "copie.zip").namelist())
 
