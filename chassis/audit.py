@@ -21,7 +21,7 @@ KEPT_FOR = timedelta(days=365)
 
 
 class OperatorAction(NamedTuple):
-    """Something that an operator or the DPO did; nobody is named once they are erased."""
+    """Something that an operator, the DPO or the clock did; nobody is named once they are erased."""
 
     id: UUID
     person_id: UUID | None
@@ -30,12 +30,13 @@ class OperatorAction(NamedTuple):
     done_at: datetime
 
 
-async def note(session: AsyncSession, *, person_id: UUID, action: str, **about: Any) -> None:
-    """Write down what this person does in this transaction.
+async def note(session: AsyncSession, *, person_id: UUID | None, action: str, **about: Any) -> None:
+    """Write down what this person, or the clock (None), does in this transaction.
 
     `action` is a slug such as `dead-letters.replay`; `about` opaque ids, counts, names of systems.
     """
-    await subjects.ensure(session, person_id)
+    if person_id is not None:
+        await subjects.ensure(session, person_id)
     await session.execute(
         insert(operator_action).values(
             id=new_id(), person_id=person_id, action=action, about=about, done_at=clock.now()
@@ -55,6 +56,19 @@ async def actions(
         statement = statement.where(table.c.id < after)
     found = await session.execute(statement.order_by(table.c.id.desc()).limit(limit))
     return [OperatorAction(*row) for row in found]
+
+
+async def last(session: AsyncSession, action: str) -> OperatorAction | None:
+    """The last time that somebody, or the clock, did that."""
+    table = operator_action
+    found = await session.execute(
+        select(table.c.id, table.c.person_id, table.c.action, table.c.about, table.c.done_at)
+        .where(table.c.action == action)
+        .order_by(table.c.id.desc())
+        .limit(1)
+    )
+    row = found.one_or_none()
+    return OperatorAction(*row) if row else None
 
 
 async def prune(session: AsyncSession) -> None:

@@ -122,7 +122,9 @@ class ParkedPage(Output):
 
 
 class ActionView(Output):
-    """What an operator or the DPO did; `person_id` is null once that person is erased."""
+    """What an operator, the DPO or the clock did; `person_id` is null once that person is erased, and
+    when it was the clock.
+    """
 
     id: UUID
     person_id: UUID | None
@@ -267,12 +269,9 @@ async def rehearse(request: Request, session: SessionDep, user: Operator) -> Reh
     Reads every table of the service twice.
     """
     try:
-        told = await rehearsal.rehearse(session, runtime_of(request).eraser)
+        told = await rehearsal.rehearse(session, runtime_of(request).eraser, by=user.account_id)
     except rehearsal.RehearsingError as error:
         raise ConflictError("Une répétition est déjà en cours.") from error
-    await audit.note(
-        session, person_id=user.account_id, action="erasure.rehearse", holds=told.holds
-    )
     return RehearsalView.model_validate(told)
 
 

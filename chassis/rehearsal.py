@@ -11,13 +11,14 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+from prometheus_client import Gauge
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import filling, live_schema, outbox
+from chassis import audit, filling, live_schema, outbox
 from chassis.catalogue import Catalogue, Fate
 from chassis.erasure import (
     Eraser,
@@ -27,7 +28,22 @@ from chassis.erasure import (
     erase,
 )
 
+ACTION = "erasure.rehearse"
+
+_when = Gauge(
+    "ccib_rehearsal_timestamp_seconds",
+    "When erasure was last rehearsed (Unix time); before the first time, since when one is due",
+    ["service"],
+)
+_left = Gauge(
+    "ccib_rehearsal_left", "Columns in which the last rehearsal left something", ["service"]
+)
+_holds = Gauge(
+    "ccib_rehearsal_holds", "1: the last rehearsal looked everywhere and left nothing", ["service"]
+)
+
 _ONE_AT_A_TIME = text("SELECT pg_try_advisory_xact_lock(hashtextextended('rehearsal', 0))")
+_NO_HURRY = text("SET LOCAL statement_timeout TO DEFAULT")
 _COLUMNS = text(
     """
     SELECT n.nspname::text, c.relname::text,
@@ -91,10 +107,14 @@ class Rehearsal:
         return not (self.left or self.unreadable or self.trouble)
 
 
-async def rehearse(session: AsyncSession, eraser: Eraser, *, seconds: float = 45) -> Rehearsal:
-    """Plant, forget, search, undo. Takes as long as reading every table twice.
+async def rehearse(
+    session: AsyncSession, eraser: Eraser, *, by: UUID | None, seconds: float = 45
+) -> Rehearsal:
+    """Plant, forget, search, undo, and write down what came of it. Takes as long as reading every
+    table twice.
 
-    `seconds`: how long it may take in all; the gateway and the command wait for sixty.
+    `by`: the operator who asked, or None for the clock. `seconds`: how long it may take in all; the
+    gateway and the command wait for sixty.
     Raises `RehearsingError`; what stands in the way of the erasure is part of the answer.
     """
     if not await session.scalar(_ONE_AT_A_TIME):
@@ -114,7 +134,25 @@ async def rehearse(session: AsyncSession, eraser: Eraser, *, seconds: float = 45
             raise
         # Its sentence may repeat values; the code says as much: 57014 is a table that took too long.
         told.trouble = f"PostgreSQL {getattr(trouble.orig, 'sqlstate', None)}"
+    await session.execute(_NO_HURRY)
+    await audit.note(session, person_id=by, action=ACTION, holds=told.holds, left=len(told.left))
     return told
+
+
+async def sample(session: AsyncSession) -> None:
+    """What came of the last rehearsal, whoever asked for it."""
+    service = session.info["service"]
+    done = await audit.last(session, ACTION)
+    if done is None:
+        _since.setdefault(service, time.time())
+        _when.labels(service).set(_since[service])
+        return
+    _when.labels(service).set(done.done_at.timestamp())
+    _left.labels(service).set(done.about["left"])
+    _holds.labels(service).set(done.about["holds"])
+
+
+_since: dict[str, float] = {}
 
 
 async def _played(session: AsyncSession, eraser: Eraser, told: Rehearsal, until: float) -> None:

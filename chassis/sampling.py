@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import crash
+from chassis import crash, rehearsal
 from chassis.bus import wait_any
 from chassis.db import Database
 from chassis.errors import ReconcilingError
@@ -53,7 +53,7 @@ async def run_sampling(*, db: Database, samples: Sequence[Sample], stop: asyncio
         try:
             async with db.transaction() as session:
                 await _bus(session)
-                for sample in samples:
+                for sample in (rehearsal.sample, *samples):
                     await sample(session)
             crash.point("sampling.after_read")
             _sampled.labels(db.service).set_to_current_time()

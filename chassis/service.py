@@ -422,4 +422,7 @@ async def _forget(runtime: Runtime, envelope: Envelope, delivery: Delivery) -> N
     logger.info("erasure_applied", position=command.position, people=len(command.subjects))
 
 
-_HOUSEKEEPING = (Job(name="prune", every=timedelta(hours=1), run=jobs.prune),)
+_HOUSEKEEPING = (
+    Job(name="prune", every=timedelta(hours=1), run=jobs.prune),
+    Job(name="rehearse", every=timedelta(minutes=20), run=jobs.rehearse_by_night),
+)

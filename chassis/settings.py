@@ -76,6 +76,10 @@ class Settings(DatabaseSettings):
     """
     run_worker: bool = False
     """Run consumers and jobs inside the API process too, as the local stack does."""
+    rehearsal_hour: int | None = Field(default=None, ge=0, le=23)
+    """Paris time from which on workers rehearse an erasure each night (`chassis.rehearsal`): an hour
+    in which few people are there. None: only when an operator asks.
+    """
     api_docs: bool = False
     """Serve the description of the interface, and its pages."""
     log_format: Literal["json", "console"] = "json"

@@ -171,6 +171,24 @@ ERASURE = (
         unit="s",
     ),
     Panel(
+        title="From request to each one's proof, 99th percentile",
+        queries={
+            "{{participant}}": "histogram_quantile(0.99, sum by (le, participant)"
+            " (rate(ccib_erasure_proven_seconds_bucket[1d])))"
+        },
+        unit="s",
+    ),
+    Panel(
+        title="Rehearsals: since the last one",
+        queries={"{{service}}": "time() - max by (service) (ccib_rehearsal_timestamp_seconds)"},
+        unit="s",
+        description="Erasure tried every night with somebody who does not exist.",
+    ),
+    Panel(
+        title="Rehearsals: columns in which something was left",
+        queries={"{{service}}": "max by (service) (ccib_rehearsal_left)"},
+    ),
+    Panel(
         title="Answers that proved nothing",
         queries={"{{cause}}": "sum by (cause) (increase(erasure_answers_refused_total[1h]))"},
     ),

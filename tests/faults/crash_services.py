@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx2
 from PIL import Image
 
-from chassis import clock
+from chassis import clock, rehearsal
 from chassis.auth import Role
 from chassis.ids import new_id
 from contracts.consultations import ConsultationClosed
@@ -105,11 +105,15 @@ def of_identity(place: Participant, mailbox: Mailbox) -> Stage:
             assert 1 <= len(mailbox.to(email)) <= 1 + stage.deaths, (email, len(mailbox.to(email)))
         return ""
 
+    async def not_rehearsed() -> None:
+        await stand.rows("DELETE FROM operator_action WHERE action = $1", rehearsal.ACTION)
+
     stage.settled, stage.later = unsettled, a_minute_later
     mail = Step(before=sign_up, after=a_minute_later)
     stage.steps = {
         "service.after_announce": START,
         "service.after_prune": START,
+        "service.after_rehearsal": Step(before=not_rehearsed),
         "sampling.after_read": START,
         "identity.after_sweep": START,
         "identity.after_repeat_roles": START,

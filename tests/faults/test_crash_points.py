@@ -17,11 +17,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
 
-from chassis import live_schema
+from chassis import clock, live_schema
 from chassis.db import Database
 from services.consultations.wiring import SERVICE as CONSULTATIONS
 from services.directory.wiring import SERVICE as DIRECTORY
@@ -80,6 +81,8 @@ async def staged(
     name: str, *, servers: SimpleNamespace, mailbox: Mailbox, folder: Path, members: Members
 ) -> AsyncIterator[Stage]:
     common: dict[str, Any] = {"servers": servers, "folder": folder, "smtp_url": mailbox.url}
+    if name == "identity":  # it is night
+        common["rehearsal_hour"] = clock.now().astimezone(ZoneInfo("Europe/Paris")).hour
     if name != "identity":  # the others ask it for keys and addresses
         common |= {"layout": members.stand.layout, "identity_url": members.url}
     if name == "privacy":

@@ -54,6 +54,10 @@ async def a_full_life(world: World) -> tuple[Person, Person]:
         )
     )
     await world.mailbox.wait_for(person.email, count=3)
+    await world.stand.eventually(  # the server has the mails before the sender has noted it
+        "select not exists (select from delivery where person_id = $1 and due_at is not null)",
+        person.id,
+    )
     return person, animator
 
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from prometheus_client import REGISTRY
 
 from chassis import clock
 from chassis.evidence import digest
@@ -22,6 +25,18 @@ def ledger(privacy: Stand) -> dict[int, dict[str, Any]]:
     """The entries of the copy outside the database, by position."""
     folder = Path(urlsplit(privacy.settings.ledger_url).path)
     return {int(file.stem): json.loads(file.read_bytes()) for file in folder.glob("0*.json")}
+
+
+def proofs() -> Counter[str]:
+    """By participant: of how many erasures the metrics say how long its proof took."""
+    return Counter(
+        {
+            sample.labels["participant"]: int(sample.value)
+            for metric in REGISTRY.collect()
+            for sample in metric.samples
+            if sample.name == "ccib_erasure_proven_seconds_count"
+        }
+    )
 
 
 async def entry_of(privacy: Stand, erasure_id: object) -> dict[str, Any]:
@@ -51,11 +66,14 @@ async def test_signing_up_is_a_consent_that_its_owner_reads(privacy: Stand) -> N
 async def test_a_wish_ends_as_a_certificate_and_the_consent_is_gone(
     privacy: Stand, troupe: Troupe
 ) -> None:
-    person = new_id()
+    person, counted = new_id(), proofs()
     opened = AccountOpened(account_id=person, notice_version="2026-11", opened_at=clock.now())
     await privacy.say(opened)
     erasure_id = await ask(privacy, person)
     await completed(privacy, erasure_id)
+    more = {name: count - counted[name] for name, count in proofs().items()}
+    assert more.keys() == {"privacy", *OTHERS}  # how long each of them took, as a metric
+    assert min(more.values()) >= 1
     view = await state(privacy, erasure_id)
     assert view["state"] == "completed"
     assert {step["participant"] for step in view["steps"]} == {"privacy", *OTHERS}

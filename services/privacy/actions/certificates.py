@@ -43,6 +43,12 @@ _took = Histogram(
     "From the request of an erasure to its certificate",
     buckets=(1, 5, 15, 60, 300, 3_600, 21_600, 86_400, 604_800, 1_209_600, 2_592_000),
 )
+_proven = Histogram(
+    "ccib_erasure_proven_seconds",
+    "From the request of an erasure to a participant's proof, of erasures that were completed",
+    ["kind", "participant"],
+    buckets=(0.25, 0.5, 1, 2, 5, 15, 60, 300, 3_600, 86_400, 604_800, 2_592_000),
+)
 
 _STEPS = (
     select(func.count())
@@ -156,7 +162,7 @@ async def complete(
         done["ids"].append(erasure.erasure_id)
         done["signed"].append(signed)
         done["until"].append(_proof_until(steps[erasure.erasure_id], now))
-        _took.observe((now - erasure.requested_at).total_seconds())
+        _observe(erasure, steps[erasure.erasure_id], now)
         outbox.publish(session, ErasureCompleted(erasure_id=erasure.erasure_id))
     await session.execute(_COMPLETE, {"now": now, **done})
     await session.execute(
@@ -164,6 +170,14 @@ async def complete(
     )
     wake(session, LAST_MESSAGE_BELL)
     return len(ready)
+
+
+def _observe(erasure: Erasure, parts: Sequence["Part"], now: datetime) -> None:
+    _took.observe((now - erasure.requested_at).total_seconds())
+    for part in parts:
+        if part.waiver is None and part.step.acknowledged_at is not None:
+            seconds = (part.step.acknowledged_at - erasure.requested_at).total_seconds()
+            _proven.labels(part.kind, part.step.participant).observe(seconds)
 
 
 _COMPLETE = text(
