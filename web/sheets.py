@@ -121,6 +121,8 @@ async def form_page(
         declared(request, "directory", "company"), communes(api, form), trades(api, form)
     )
     part = _PARTS.get(form.value("search")) if wants_part(request) else None
+    if part == _PARTS["commune"] and not places and not form.value("address.commune_code"):
+        return Response(status_code=204)  # the field is there already, and perhaps being typed into
     return page(
         request,
         part or "companies/form.html",

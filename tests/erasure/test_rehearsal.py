@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
+import structlog
 from prometheus_client import REGISTRY
-from structlog.testing import capture_logs
+from structlog.testing import LogCapture
 
 from chassis import clock, jobs, rehearsal
 from chassis.erasure import Eraser
@@ -187,7 +188,7 @@ async def test_where_no_hour_is_set_the_clock_rehearses_never(night: Callable[..
 
 
 async def test_what_came_of_it_is_told_by_any_process(
-    own: Shelf, night: Callable[..., Any]
+    own: Shelf, night: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def sampled() -> dict[str, float | None]:
         async with own.db.transaction() as session:
@@ -214,8 +215,10 @@ async def test_what_came_of_it_is_told_by_any_process(
     await own.sql(
         "CREATE TRIGGER keep BEFORE DELETE ON letter FOR EACH ROW EXECUTE FUNCTION keep()"
     )
-    with capture_logs() as said:
-        assert await night(3, day=2) == [True, False]
+    said = LogCapture()  # of this logger alone: what others configured before does not matter
+    monkeypatch.setattr(jobs, "logger", structlog.wrap_logger(None, processors=[said]))
+    assert await night(3, day=2) == [True, False]
     assert (await sampled())["holds"] == 0
-    [failed] = [one for one in said if one["event"] == "rehearsal_fails"]
+    [failed] = said.entries
+    assert failed["event"] == "rehearsal_fails"
     assert "attic" in failed["trouble"]

@@ -84,6 +84,36 @@ async def test_a_stranger_who_signed_up_first_does_not_get_in_when_the_owner_con
     assert (await sign_in(identity, email, PASSWORD)).status_code == 201
 
 
+async def test_nobody_s_mailbox_is_filled_and_no_link_is_withheld(
+    identity: Stand, mailbox: Mailbox
+) -> None:
+    email = an_address()
+    for number in range(6):
+        assert (await sign_up(identity, email, f"Le-Mot-Du-Voleur-{number}")).status_code == 202
+    assert (await sign_up(identity, email, PASSWORD)).status_code == 202  # its owner comes last
+    await mailbox.wait_for(email, count=5)
+    due = (
+        "SELECT extract(epoch FROM due_at - asked_at)::int AS s FROM mailed_link"
+        " JOIN account ON account.id = account_id WHERE email = $1 AND due_at IS NOT NULL"
+        " ORDER BY due_at"
+    )
+    await identity.eventually(f"SELECT count(*) = 2 FROM ({due}) AS waiting", email)
+    assert [row["s"] // 60 for row in await identity.rows(due, email)] == [12, 24]
+    assert len(mailbox.to(email)) == 5
+    clock.shift(timedelta(minutes=25))
+    try:
+        token = token_in(await mailbox.wait_for(email, count=7))
+        done = await identity.client.post("/api/identity/accounts/verify", json={"token": token})
+        assert done.status_code == 204
+        assert (await sign_in(identity, email, PASSWORD)).status_code == 201
+        for _ in range(6):
+            await identity.client.post("/api/identity/password-resets", json={"email": email})
+        await mailbox.wait_for(email, count=7 + 5)
+        await identity.eventually(f"SELECT count(*) = 1 FROM ({due}) AS waiting", email)
+    finally:
+        clock.shift(timedelta(0))
+
+
 async def test_an_unconfirmed_account_cannot_be_used(identity: Stand) -> None:
     email = an_address()
     await sign_up(identity, email)

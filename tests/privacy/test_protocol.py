@@ -71,9 +71,7 @@ async def test_a_wish_ends_as_a_certificate_and_the_consent_is_gone(
     await privacy.say(opened)
     erasure_id = await ask(privacy, person)
     await completed(privacy, erasure_id)
-    more = {name: count - counted[name] for name, count in proofs().items()}
-    assert more.keys() == {"privacy", *OTHERS}  # how long each of them took, as a metric
-    assert min(more.values()) >= 1
+    assert (proofs() - counted).keys() >= {"privacy", *OTHERS}  # how long each took is a metric
     view = await state(privacy, erasure_id)
     assert view["state"] == "completed"
     assert {step["participant"] for step in view["steps"]} == {"privacy", *OTHERS}

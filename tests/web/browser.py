@@ -193,7 +193,7 @@ async def no_sideways_scroll(page: Page) -> None:
 
 async def weight(tab: Tab, path: str) -> int:
     """Bytes transferred by a first visit; needs a tab that has loaded nothing yet."""
-    await tab.page.goto(path, wait_until="networkidle")
+    await tab.page.goto(path)
     total = 0
     for request in tab.loaded:
         sizes = await request.sizes()

@@ -20,35 +20,36 @@ async def a_member_of_a_community(site: Site) -> dict[str, str]:
     """With a company of their own, in a community that anybody may join."""
     account = await site.a_member()
     headers = await site.api(account)
-    operator = await site.api(site.accounts["operator"])
-
-    async def post(path: str, json: dict[str, Any], by: dict[str, str]) -> str:
-        answer = await site.http.post(f"/api/directory/{path}", json=json, headers=by)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
-
-    community = await post(
-        "communities",
-        {
-            "slug": f"essai-{secrets.token_hex(4)}",
-            "name": "Communauté d'essai",
-            "cci": "cci-normandie",
-            "open_joining": True,
-        },
-        operator,
-    )
-    company = await post(
-        "companies",
-        {
-            "siret": siret(random.Random(), index=secrets.randbelow(9_000_000), seed=9),
-            "name": "Société d'essai",
-            "address": {"street": "1 rue Haute", "postcode": "76000", "commune_code": "76540"},
-            "phone": "+33235301234",
-        },
-        headers,
-    )
-    await post(f"communities/{community}/memberships", {"company_id": company}, headers)
+    community = await an_open_community(site)
+    sheet = {
+        "siret": siret(random.Random(), index=secrets.randbelow(9_000_000), seed=9),
+        "name": "Société d'essai",
+        "address": {"street": "1 rue Haute", "postcode": "76000", "commune_code": "76540"},
+        "phone": "+33235301234",
+    }
+    company = await _made(site, "companies", sheet, headers)
+    joining = {"company_id": company["id"]}
+    await _made(site, f"communities/{community['id']}/memberships", joining, headers)
     return account
+
+
+async def an_open_community(site: Site) -> dict[str, Any]:
+    """Anybody may join it."""
+    community = {
+        "slug": f"essai-{secrets.token_hex(4)}",
+        "name": "Communauté d'essai",
+        "cci": "cci-normandie",
+        "open_joining": True,
+    }
+    operator = await site.api(site.accounts["operator"])
+    return await _made(site, "communities", community, operator)
+
+
+async def _made(site: Site, path: str, json: dict[str, Any], by: dict[str, str]) -> dict[str, Any]:
+    answer = await site.http.post(f"/api/directory/{path}", json=json, headers=by)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
 
 
 async def unsubscribe_link(site: Site, address: str) -> str:

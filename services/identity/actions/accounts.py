@@ -49,9 +49,11 @@ async def sign_up(session: AsyncSession, *, email: str, password: str, notice_ve
     if account is None:
         account = await _open(session, email=email, notice_version=notice_version)
     if account.state == AccountState.UNVERIFIED:
-        links.ask(session, account.id, LinkPurpose.VERIFY, VERIFY_LIFETIME, password_hash=hashed)
+        await links.ask(
+            session, account.id, LinkPurpose.VERIFY, VERIFY_LIFETIME, password_hash=hashed
+        )
     elif account.state == AccountState.ACTIVE and not await links.told_lately(session, account.id):
-        links.ask(session, account.id, LinkPurpose.ALREADY_KNOWN, timedelta(hours=1))
+        await links.ask(session, account.id, LinkPurpose.ALREADY_KNOWN, timedelta(hours=1))
 
 
 async def _open(session: AsyncSession, *, email: str, notice_version: str) -> Account:
@@ -94,7 +96,7 @@ async def request_reset(session: AsyncSession, *, email: str) -> None:
     """Send a link for a new password, if the address has an account that may use it."""
     account = await queries.account_by_email(session, email=email)
     if account is not None and account.may_sign_in:
-        links.ask(session, account.id, LinkPurpose.RESET, RESET_LIFETIME)
+        await links.ask(session, account.id, LinkPurpose.RESET, RESET_LIFETIME)
 
 
 async def reset_password(session: AsyncSession, *, token: str, password: str) -> None:

@@ -1,10 +1,10 @@
 """The links that mails carry: asked for, sent, followed once, forgotten."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -16,6 +16,11 @@ from services.identity.models import Account, LinkPurpose, MailedLink
 
 MAIL_BELL = "mail"
 _CLAIM = timedelta(minutes=1)
+_AN_HOUR = timedelta(hours=1)
+_AT_ONCE = 5
+"""Mails of an hour that go at once to one address."""
+_THEN_EVERY = timedelta(minutes=12)
+"""The others follow one by one."""
 
 
 async def follow(
@@ -36,7 +41,7 @@ async def follow(
     return link, account
 
 
-def ask(
+async def ask(
     session: AsyncSession,
     account_id: UUID,
     purpose: LinkPurpose,
@@ -44,18 +49,39 @@ def ask(
     *,
     password_hash: str | None = None,
 ) -> None:
+    """Have a link mailed: now, or in its turn when the address was written to often lately.
+
+    None is withheld: the owner of an address may be the one who asked last.
+    """
     now = clock.now()
+    due = await _turn(session, account_id)
     session.add(
         MailedLink(
             account_id=account_id,
             purpose=purpose,
             password_hash=password_hash,
             asked_at=now,
-            expires_at=now + lifetime,
-            due_at=now,
+            expires_at=due + lifetime,
+            due_at=due,
         )
     )
     wake(session, MAIL_BELL)
+
+
+async def _turn(session: AsyncSession, account_id: UUID) -> datetime:
+    """A stranger who knows an address must not fill its mailbox: see `_AT_ONCE` and `_THEN_EVERY`."""
+    now = clock.now()
+    lately = func.count().filter(col(MailedLink.asked_at) > now - _AN_HOUR)
+    asked, waiting = (
+        await session.execute(
+            select(lately, func.max(col(MailedLink.due_at))).where(
+                col(MailedLink.account_id) == account_id
+            )
+        )
+    ).one()
+    if waiting is not None and waiting > now + _CLAIM:
+        return waiting + _THEN_EVERY
+    return now + _THEN_EVERY if asked >= _AT_ONCE else now
 
 
 async def told_lately(session: AsyncSession, account_id: UUID) -> bool:
