@@ -349,11 +349,14 @@ async def _takes_hostile_text_for_text(tab: Tab, place: int) -> None:
     """In all its fields at once, past what the browser would check; what was typed is kept."""
     form = tab.page.locator(_FORMS).nth(place)
     typed = {}
-    for field in await form.locator(_FIELDS).all():
-        if await field.is_visible():
-            await field.fill(HOSTILE)
-            if await field.get_attribute("type") != "password":
-                typed[await field.get_attribute("name")] = await field.input_value()
+    # By name: an answer of htmx may put a field before another while this goes on.
+    for name, kind in await form.locator(_FIELDS).evaluate_all(
+        "fields => fields.filter(f => f.checkVisibility()).map(f => [f.name, f.type])"
+    ):
+        field = form.locator(f"[name='{name}']").first
+        await field.fill(HOSTILE)
+        if kind != "password":
+            typed[name] = await field.input_value()
     async with tab.page.expect_navigation():
         await form.evaluate("form => { form.noValidate = true; form.requestSubmit(); }")
     assert tab.status < 500
