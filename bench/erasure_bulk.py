@@ -19,6 +19,7 @@ from chassis.db import Database
 from chassis.db import engine as db_engine
 from chassis.erasure import Eraser
 from chassis.evidence import import_key
+from chassis.service import collect_rarely
 from chassis.storage import Storage
 from tests.erasure.shelf import a_command
 
@@ -99,6 +100,7 @@ def statements(catalogue: Catalogue) -> list[str]:
 
 async def bulk(ground: Ground) -> Sequence[Figure]:
     """Each service alone, and all of them together."""
+    collect_rarely()  # as a worker does
     names = list(WIRED)
     rounds: dict[str, dict[str, list[float]]] = {
         name: {"measured": [], "reference": []} for name in names

@@ -66,6 +66,10 @@ class _Evidence(BaseModel):
     subjects: tuple[SubjectEvidence, ...]
 
 
+_Told = dict[str, Any]
+"""The same as plain data, as it travels: made once, for it takes time."""
+
+
 SharedRule = Callable[[AsyncSession, Sequence[UUID], Tallies], Awaitable[None]]
 """Decides about rows that several people own; counts what it did in the tallies."""
 
@@ -134,16 +138,15 @@ async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> Except
     if evidence is None:
         tallies, trouble = await _erase_together_or_each(session, command, eraser)
         shown: _Shown = {}
-        evidence = _Evidence(
+        evidence = {
             # Told with it for ever: under the manifest of a later release it would look incomplete.
-            manifest_hash=digest(manifest),
-            subjects=tuple(
-                _evidence(subject.erasure_id, tallies[subject.subject_id], shown)
+            "manifest_hash": digest(manifest),
+            "subjects": [
+                _subject(subject.erasure_id, tallies[subject.subject_id], shown)
                 for subject in command.subjects
                 if subject.subject_id in tallies
-            ),
-        )
-    answer, told = _acknowledgement(command, evidence, eraser)
+            ],
+        }
     if fresh and trouble is None:
         await session.execute(
             insert(applied).values(
@@ -151,13 +154,13 @@ async def apply(session: AsyncSession, command: Erase, eraser: Eraser) -> Except
                 entry_hash=command.entry_hash,
                 broadcast_id=command.broadcast_id,
                 applied_at=clock.now(),
-                evidence={name: told[name] for name in _Evidence.model_fields},
+                evidence=evidence,
             )
         )
     if eraser.announced and digest(manifest) not in eraser.announced:
         # A migration ran since: evidence under a manifest that privacy does not have proves nothing.
         _announce(session, eraser, manifest)
-    outbox.publish(session, answer)
+    outbox.publish(session, _acknowledgement(command, evidence, eraser))
     return trouble
 
 
@@ -250,7 +253,7 @@ def _any(people: Sequence[UUID]) -> Any:
     return any_(literal(list(people), ARRAY(Uuid)))
 
 
-async def _recorded(session: AsyncSession, command: Erase) -> _Evidence | None:
+async def _recorded(session: AsyncSession, command: Erase) -> _Told | None:
     row = (
         await session.execute(
             select(applied.c.entry_hash, applied.c.evidence).where(
@@ -262,49 +265,42 @@ async def _recorded(session: AsyncSession, command: Erase) -> _Evidence | None:
         return None
     if row.entry_hash != command.entry_hash:
         raise ForgedCommandError(f"position {command.position}")
-    return _Evidence.model_validate(row.evidence)
+    # With what a later release has added to evidence: whoever verifies the signature adds it, too.
+    return _Evidence.model_validate(row.evidence).model_dump(mode="json")
 
 
-_Shown = dict[tuple[Any, ...], TableEvidence]
+_Shown = dict[tuple[Any, ...], _Told]
 """By counts: most people have the same in most tables, and making it anew for each takes time."""
 
 
-def _evidence(erasure_id: UUID, tallies: Mapping[str, Tally], shown: _Shown) -> SubjectEvidence:
+def _subject(erasure_id: UUID, tallies: Mapping[str, Tally], shown: _Shown) -> _Told:
     if any(kept.rows for tally in tallies.values() for kept in tally.kept):
         outcome = Outcome.KEPT_UNDER_HOLD
     elif any(tally.held_something for tally in tallies.values()):
         outcome = Outcome.ERASED
     else:
         outcome = Outcome.NOTHING_HELD
-    return SubjectEvidence(
-        erasure_id=erasure_id,
-        outcome=outcome,
-        tables={table: _table_evidence(tally, shown) for table, tally in tallies.items()},
-    )
+    tables = {table: _table(tally, shown) for table, tally in tallies.items()}
+    return {"erasure_id": str(erasure_id), "outcome": outcome.value, "tables": tables}
 
 
-def _table_evidence(tally: Tally, shown: _Shown) -> TableEvidence:
+def _table(tally: Tally, shown: _Shown) -> _Told:
     counts = (tally.deleted, tally.detached, *tally.kept)
     if counts not in shown:
         shown[counts] = TableEvidence(
             deleted=tally.deleted, detached=tally.detached, kept=tuple(tally.kept)
-        )
+        ).model_dump(mode="json")
     return shown[counts]
 
 
-def _acknowledgement(
-    command: Erase, evidence: _Evidence, eraser: Eraser
-) -> tuple[ErasureAcknowledged, dict[str, Any]]:
-    """The signed answer, and what it says as it travels: made once, for it takes time."""
-    unsigned = ErasureAcknowledged(
-        broadcast_id=command.broadcast_id,
-        position=command.position,
-        entry_hash=command.entry_hash,
-        participant=eraser.catalogue.service,
-        manifest_hash=evidence.manifest_hash,
-        subjects=evidence.subjects,
-        signature="..",
+def _acknowledgement(command: Erase, evidence: _Told, eraser: Eraser) -> ErasureAcknowledged:
+    statement = {
+        "broadcast_id": str(command.broadcast_id),
+        "position": command.position,
+        "entry_hash": command.entry_hash,
+        "participant": eraser.catalogue.service,
+        **evidence,
+    }
+    return ErasureAcknowledged.model_validate(
+        {**statement, "signature": sign(statement, eraser.key)}
     )
-    statement = unsigned.model_dump(mode="json", exclude={"signature"})
-    signature = sign(statement, eraser.key)
-    return unsigned.model_copy(update={"signature": signature}), statement

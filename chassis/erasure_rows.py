@@ -62,20 +62,22 @@ async def fall(
 ) -> None:
     """One statement for these columns, however many people and tables there are."""
     found = await session.execute(_prepared(_together(wave)), {"ids": list(people)})
-    for place, person, rows, keys in found:
+    for place, rows, those, keys in found:
         entry = wave[place]
-        tally = tallies[person][entry.table.name]
-        files.extend(key for key in keys if key)
+        table, hold = entry.table.name, entry.declared.hold
+        files.extend(keys)
         match entry.declared.fate:
             case Fate.DELETE:
-                tally.deleted += rows
+                for person in those:
+                    tallies[person][table].deleted += rows
             case Fate.DETACH:
-                tally.detached += rows
-            case Fate.KEEP:
-                hold = entry.declared.hold
-                if hold is not None:
-                    until = now + timedelta(days=hold.days) if hold.days is not None else None
-                    tally.kept.append(Kept(rule=hold.rule, rows=rows, until=until))
+                for person in those:
+                    tallies[person][table].detached += rows
+            case Fate.KEEP if hold is not None:
+                until = now + timedelta(days=hold.days) if hold.days is not None else None
+                kept = Kept(rule=hold.rule, rows=rows, until=until)
+                for person in those:
+                    tallies[person][table].kept.append(kept)
 
 
 @cache
@@ -84,17 +86,25 @@ def _prepared(statement: str) -> TextClause:
 
 
 def _together(wave: Sequence[SubjectColumn]) -> str:
-    """By column and person: how many rows, and the keys of the files that fall with them."""
+    """By column and number of rows: whose they were; by column, the keys of files that fall with them.
+
+    Most people have as many rows as others have: a line for each person would be fetched for nothing.
+    """
     rows = ", ".join(
         _ROWS[entry.declared.fate](entry, f"rows_{place}") for place, entry in enumerate(wave)
     )
-    counted = " UNION ALL ".join(
-        f"SELECT {place}, person, count(*), ARRAY[]::text[]"
-        + "".join(f" || array_remove(array_agg({key}::text), NULL)" for key in _files(entry))
-        + f" FROM rows_{place} GROUP BY person"
-        for place, entry in enumerate(wave)
-    )
-    return f"WITH {rows} {counted}"
+    found = []
+    for place, entry in enumerate(wave):
+        found.append(
+            f"SELECT {place}, rows, array_agg(person), ARRAY[]::text[] FROM"
+            f" (SELECT person, count(*) AS rows FROM rows_{place} GROUP BY person) AS counted GROUP BY rows"
+        )
+        found.extend(
+            f"SELECT {place}, 0, ARRAY[]::uuid[], array_agg({key}::text) FROM rows_{place}"
+            f" WHERE {key} IS NOT NULL HAVING count(*) > 0"
+            for key in _files(entry)
+        )
+    return f"WITH {rows} {' UNION ALL '.join(found)}"
 
 
 def _files(entry: SubjectColumn) -> list[str]:

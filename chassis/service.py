@@ -225,7 +225,7 @@ async def _observed(
         tracing.end()
 
 
-def _collect_rarely() -> None:
+def collect_rarely() -> None:
     """What is loaded by now stays. Looked through again after every 700 new objects, as Python does
     by itself, it took a third of the time in which evidence about 500 people was made.
     """
@@ -256,7 +256,7 @@ def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
             AsyncExitStack() as stack,
         ):
             if settings is None:  # a process of its own, not one of several in somebody else's
-                _collect_rarely()
+                collect_rarely()
                 stack.enter_context(observing.noticing_the_end(condition))
             app.state.runtime = runtime
             loops = _loops(runtime, worker=configured.run_worker)
@@ -293,7 +293,7 @@ def _configure_log(service: Service, settings: Settings) -> None:
 
 async def _work(service: Service, settings: Settings) -> None:
     async with _observed(service, settings) as (runtime, _):
-        _collect_rarely()
+        collect_rarely()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, runtime.stop.set)

@@ -5,7 +5,7 @@ the transaction that forgets the row commits. Every operation may be repeated.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlparse
@@ -59,14 +59,19 @@ class Storage:
     async def delete(self, *keys: str) -> None:
         """Delete files; those that are gone already are no error."""
         for start in range(0, len(keys), _AT_ONCE):
-            await asyncio.gather(*map(self._delete, keys[start : start + _AT_ONCE]))
+            some = keys[start : start + _AT_ONCE]
+            if not await self._delete(some):
+                # A folder stops at the first that is gone, and does not say which others it left.
+                await asyncio.gather(*map(self._delete, some))
 
-    async def _delete(self, key: str) -> None:
+    async def _delete(self, some: str | Sequence[str]) -> bool:
+        """Whether all were there."""
         try:
-            await obstore.delete_async(self._store, key)
+            await obstore.delete_async(self._store, some)
         except (NotFoundError, FileNotFoundError):
-            return
+            return False
         crash.point("storage.after_delete")
+        return True
 
     async def holds(self, *keys: str) -> list[str]:
         """Those of the files that are there."""

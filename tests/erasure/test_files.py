@@ -78,3 +78,15 @@ async def test_files_that_are_gone_already_are_no_obstacle(own: Shelf) -> None:
         path.unlink()
     await own.apply(a_command(filling.person))
     assert await own.value("SELECT count(*) FROM applied") == 1
+
+
+async def test_one_file_that_is_gone_hides_no_other(tmp_path: Path) -> None:
+    """A folder stops at the first that is gone; those behind it go all the same."""
+    storage = Storage(tmp_path.as_uri())
+    keys = [f"portrait-{number}" for number in range(120)]
+    for key in keys:
+        await storage.put(key, b"portrait")
+    await storage.delete(keys[0], keys[60])
+    await storage.delete(*keys)
+    assert await storage.holds(*keys) == []
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
