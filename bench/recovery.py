@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 from bench.figures import Figure, Goal, Ground, Measure
-from deploy.local import binaries
+from deploy.local import binaries, private_postgres, private_rabbitmq
 from tests.bus import bus_standing
 from tests.faults.load import recorded
 from tests.faults.mix import Broker
@@ -20,10 +20,12 @@ async def after_faults(ground: Ground) -> Sequence[Figure]:
     folder = ground.folder / "recovery"
     (folder / "logs").mkdir(parents=True)
     place = binaries.place(folder)
-    broker, amqp_url, management_url, _ = binaries.rabbitmq(
+    broker, amqp_url, management_url, _ = private_rabbitmq.server(
         directory=folder, folder=place, durable=True
     )
-    database, postgres_url, _ = binaries.postgres(directory=folder, folder=place, durable=True)
+    database, postgres_url, _ = private_postgres.server(
+        directory=folder, folder=place, durable=True
+    )
     with ExitStack() as servers:
         for server in (broker, database):
             servers.callback(server.stop)

@@ -22,6 +22,8 @@ class Image:
     service: str
     """The member of the workspace."""
     folder: str
+    imports: str = "contracts"
+    """A further folder of the repository whose code it needs."""
 
     @property
     def name(self) -> str:
@@ -32,6 +34,7 @@ IMAGES = (
     *(Image(service, f"services/{service}") for service in SERVICES),
     Image("web", "web"),
     Image("ccib", "cli"),
+    Image("demo", "deploy/demo", imports="services"),
 )
 
 

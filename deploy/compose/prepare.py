@@ -22,6 +22,8 @@ from deploy.local.provision import VHOST, database, owner_role, runtime_role
 
 FOLDER = REPOSITORY / "deploy" / "compose" / "generated"
 ADMINISTRATORS = ("postgres", "rabbitmq", "grafana")
+DEMO = "demo"
+"""Whose password all accounts of the demo have."""
 TOKENS = ("token-1.pem", "token-2.pem")
 """Identity's token keys under fixed names, which a file of compose can name."""
 
@@ -32,7 +34,7 @@ def write(folder: Path = FOLDER) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # nobody else on this machine may enter
     passwords = keys.make_secrets(layout)
     owners = keys.owner_passwords(layout)
-    admins = keys.random_passwords(layout, ADMINISTRATORS)
+    admins = keys.random_passwords(layout, (*ADMINISTRATORS, DEMO))
     made = sorted((layout.secrets / "identity" / "tokens").glob("*.pem"))
     for path, name in zip(made, TOKENS, strict=False):
         shutil.copyfile(path, layout.secrets / "identity" / name)

@@ -60,6 +60,7 @@ def files() -> Iterator[tuple[Path, str]]:
     checks = HERE / "components/checks"
     yield checks / "cronjobs.yaml", rendered("cronjobs.yaml")
     yield HERE / "components/cloudnative-pg/databases.yaml", rendered("databases.yaml")
+    yield HERE / "components/demo-data/job.yaml", rendered("demo-data.yaml")
     yield HERE / "components/files/mount.yaml", rendered("files.yaml")
     yield (
         HERE / "components/external-secrets/secrets.yaml",

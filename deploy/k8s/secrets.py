@@ -4,6 +4,8 @@ Writes every Secret and the ConfigMaps of public keys into FOLDER, as manifests:
 you alone. Keep that folder out of the repository: put its content into your vault (components/external-secrets),
 encrypt it (components/sops), or apply it by hand to try something out. What is there already stays.
 
+With `--demo` also the password of the demo's accounts (components/demo-data).
+
 What only others can give is left as `CHANGE-ME`: the mail server's password, the object store's keys.
 """
 
@@ -64,6 +66,11 @@ def manifests(made: Layout) -> Iterator[dict[str, Any]]:
     yield _public("trust-evidence", _files(made.trust / "evidence"))
 
 
+def demo() -> dict[str, Any]:
+    """The Secret with the password that all accounts of the demo have; no platform with people has it."""
+    return _secret("demo", {"password": secrets.token_urlsafe(32)})
+
+
 def needed() -> list[dict[str, Any]]:
     """The Secrets among them, without their content: name, type, labels."""
     with tempfile.TemporaryDirectory() as folder:
@@ -84,13 +91,13 @@ def logins() -> list[dict[str, Any]]:
         return [one for one in manifests(made) if one.get("type") == _LOGIN]
 
 
-def write(folder: Path) -> list[Path]:
+def write(folder: Path, *, with_demo: bool = False) -> list[Path]:
     """Write what is missing; returns what was written."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = Layout(folder / "keys")
     keys.make_secrets(made)
     written = []
-    for manifest in manifests(made):
+    for manifest in [*manifests(made), *([demo()] if with_demo else [])]:
         path = folder / f"{manifest['metadata']['name']}.yaml"
         if path.exists():
             continue
@@ -104,7 +111,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m deploy.k8s.secrets")
     parser.add_argument("folder", type=Path, help="outside the repository, or under .local/")
-    for path in write(parser.parse_args(arguments).folder):
+    parser.add_argument("--demo", action="store_true", help="for a platform of demo data, too")
+    told = parser.parse_args(arguments)
+    for path in write(told.folder, with_demo=told.demo):
         missing = f" (says {UNKNOWN})" if UNKNOWN in path.read_text(encoding="utf-8") else ""
         sys.stdout.write(f"written: {path}{missing}\n")
     return 0

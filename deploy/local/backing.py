@@ -27,7 +27,7 @@ import asyncpg
 import httpx2
 
 from chassis.trust import authorities
-from deploy.local import binaries, containers, processes
+from deploy.local import binaries, containers, private_postgres, private_rabbitmq, processes
 from deploy.local.binaries import PrivateServer
 from deploy.local.errors import DirectoryInUse, MissingRight, NoServer, ServerUnreachable
 
@@ -183,14 +183,14 @@ def _find(
             say(f"server data are kept in {folder}: nobody but root can enter {directory}")
         stack.callback(_stop_together, private)
         if wanted_rabbitmq:  # the slow one first
-            server, amqp_url, management_url, word = binaries.rabbitmq(
+            server, amqp_url, management_url, word = private_rabbitmq.server(
                 directory=directory, folder=folder, durable=durable, more=broker_settings
             )
             private.append(server)
             how.append(word)
             server.start()
         if wanted_postgres:
-            server, postgres_url, word = binaries.postgres(
+            server, postgres_url, word = private_postgres.server(
                 directory=directory, folder=folder, durable=durable
             )
             private.append(server)
@@ -222,8 +222,8 @@ def _stop_together(private: list[PrivateServer]) -> None:
 def _install_missing(*, postgres: bool, rabbitmq: bool, say: Say) -> None:
     """The fourth way; raises NoServer with all four when it is not open."""
     packages = {
-        "postgresql": postgres and binaries.postgres_bin() is None,
-        "rabbitmq-server": rabbitmq and binaries.rabbitmq_server() is None,
+        "postgresql": postgres and private_postgres.binaries() is None,
+        "rabbitmq-server": rabbitmq and private_rabbitmq.script() is None,
     }
     missing = [name for name, absent in packages.items() if absent]
     if not missing:
@@ -235,7 +235,7 @@ def _install_missing(*, postgres: bool, rabbitmq: bool, say: Say) -> None:
     say(f"installing {plural} with apt-get (a minute or two)")
     with _no_system_service():
         problem = apt_install(*missing)
-    if problem or (packages["postgresql"] and binaries.postgres_bin() is None):
+    if problem or (packages["postgresql"] and private_postgres.binaries() is None):
         raise NoServer(f"{problem}\n{FOUR_WAYS.format(name=plural)}".lstrip())
 
 

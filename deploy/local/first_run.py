@@ -18,21 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import httpx2
 
-from chassis import clock
+from deploy.demo.accounts import DEMO_ACCOUNTS
 from deploy.local.errors import SeedFailed
 from deploy.local.layout import Layout, read_json, write_json
-
-DEMO_ACCOUNTS = {
-    "member": "membre@demo.example",
-    "buyer": "acheteur@demo.example",
-    "animator": "animateur@demo.example",
-    "agent": "conseiller@demo.example",
-    "dpo": "dpo@demo.example",
-    "operator": "exploitant@demo.example",
-}
 
 PARTNER = {
     "name": "demo",
@@ -103,31 +93,23 @@ def seed(
     companies are drawn and how many records are written.
 
     A seeding that was interrupted is finished, with the password that it began with. Raises
-    SeedFailed before anything is written when the databases hold other people, and when the stack
-    does not answer.
+    SeedFailed, before anything is written when the databases hold other people or do not answer.
     """
     # A second of imports that later runs need not wait for.
-    from pwdlib import PasswordHash
-    from pwdlib.hashers.argon2 import Argon2Hasher
-
-    from deploy.local.seed.generate import COMPANIES
-    from deploy.local.seed.load import SeedRefusedError, load
+    from deploy.demo.fill import SeedStoppedError, fill
+    from deploy.demo.generate import COMPANIES
+    from deploy.demo.load import SeedRefusedError
 
     before = read_json(layout.first_run)
     known = {"password": password or f"Demo-{secrets.token_hex(4)}", **before}
-    # The same profile as identity's own: a login is not told to hash again.
-    hasher = PasswordHash((Argon2Hasher(memory_cost=19_456, time_cost=2, parallelism=1),))
-    notice_version = _notice_version(stack)
     # Before the rows: nobody could sign in to accounts whose password went with this process.
     write_json(layout.first_run, known)
     try:
         rows = asyncio.run(
-            load(
+            fill(
                 # It makes temporary tables, which the services may not.
                 urls=stack.get("owners") or stack["postgres"],
-                now=clock.now(),
-                password_hash=hasher.hash(known["password"]),
-                notice_version=notice_version,
+                password=known["password"],
                 storage={
                     service: (Path(stack["storage"]) / service).as_uri()
                     for service in stack["services"]
@@ -139,7 +121,7 @@ def seed(
     except SeedRefusedError as error:
         write_json(layout.first_run, before)
         raise SeedFailed(f"the demo data were refused: {error}") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except SeedStoppedError as error:
         raise SeedFailed(f"the demo data could not be written: {error}") from error
     known.setdefault(
         "accounts",
@@ -163,17 +145,6 @@ def register_partner(stack: Mapping[str, Any], operator: Mapping[str, str]) -> d
         )
         credentials: dict[str, str] = _expect(answer)
         return credentials
-
-
-def _notice_version(stack: Mapping[str, Any]) -> str:
-    """The version that the demo's people accepted: the one in force."""
-    if "privacy" not in stack["services"]:
-        return "0"
-    try:
-        answer = httpx2.get(f"{stack['gateway']}/api/privacy/notice", timeout=30)
-    except httpx2.HTTPError as error:
-        raise SeedFailed(f"the stack does not answer at {stack['gateway']}") from error
-    return str(_expect(answer)["version"])
 
 
 def _partner_url(stack: Mapping[str, Any], partner: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ from chassis.db import Database
 from chassis.restore import Restoration
 from cli.doctor import broker, databases
 from cli.doctor.sources import Sources
-from deploy.local import binaries
+from deploy.local import binaries, private_postgres
 from services.notifications.wiring import SERVICE
 from tests.certificates import NAME, Certificates, SecureBroker
 
@@ -83,7 +83,7 @@ class _Kept(threading.Thread):
     def run(self) -> None:
         place = self.folder / "server"
         (place / "logs").mkdir(parents=True)
-        server, *rest = binaries.postgres(
+        server, *rest = private_postgres.server(
             directory=place, folder=binaries.place(place), durable=False
         )
         server.start()

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from deploy.local import binaries
+from deploy.local import binaries, private_postgres, private_rabbitmq
 from deploy.local.binaries import PrivateServer
 from tests.bus import BusStand, bus_standing
 from tests.faults import mix
@@ -26,7 +26,7 @@ SEED = int(os.environ.get("CCIB_FAULT_SEED", "20261123"))
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     folder = tmp_path_factory.mktemp("broker")
     (folder / "logs").mkdir()
-    server, amqp_url, management_url, _ = binaries.rabbitmq(
+    server, amqp_url, management_url, _ = private_rabbitmq.server(
         directory=folder, folder=binaries.place(folder), durable=True
     )
     server.start()
@@ -42,7 +42,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PrivateServer, str]]:
     folder = tmp_path_factory.mktemp("database")
     (folder / "logs").mkdir()
-    server, url, _ = binaries.postgres(
+    server, url, _ = private_postgres.server(
         directory=folder, folder=binaries.place(folder), durable=True
     )
     server.start()
@@ -64,7 +64,7 @@ async def bus(broker: Broker, database: tuple[PrivateServer, str]) -> AsyncItera
 
 
 # The journeys stop and kill it under less traffic. A queue that RabbitMQ 3.10 leaves without a leader is
-# given one by `deploy.local.binaries`.
+# given one by `deploy.local.private_rabbitmq`.
 @pytest.mark.long
 @pytest.mark.parametrize("how", ["stop", "kill"])
 async def test_a_broker_that_goes_and_comes_back_loses_nothing(

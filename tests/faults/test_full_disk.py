@@ -17,7 +17,7 @@ from PIL import Image
 from chassis.ids import new_id
 from chassis.ledger import NO_PREVIOUS, LedgerCopy, seal
 from contracts.identity import AccountOpened
-from deploy.local import binaries
+from deploy.local import binaries, private_postgres
 from services.directory.wiring import SERVICE as DIRECTORY
 from services.identity.wiring import SERVICE as IDENTITY
 from tests.mailbox import Mailbox
@@ -72,7 +72,9 @@ async def identity_on(
 ) -> AsyncIterator[tuple[Stand, binaries.PrivateServer]]:
     """The identity service, whose PostgreSQL has its data there."""
     (place / "logs").mkdir()
-    server, url, _ = binaries.postgres(directory=place, folder=binaries.place(place), durable=True)
+    server, url, _ = private_postgres.server(
+        directory=place, folder=binaries.place(place), durable=True
+    )
     server.start()
     try:
         server.wait()

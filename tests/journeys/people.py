@@ -11,7 +11,7 @@ import httpx2
 from PIL import Image
 
 from chassis import clock
-from deploy.local.seed.identifiers import siret
+from deploy.demo.identifiers import siret
 from tests.journeys.stack import Stack, eventually
 
 PASSWORD = "Sept-Péniches-Bleues-42"

@@ -18,7 +18,7 @@ import asyncpg
 import httpx2
 import psutil
 
-from deploy.local import backing, binaries, processes
+from deploy.local import backing, private_postgres, processes
 from deploy.local.layout import REPOSITORY, Layout
 from tests.collector import Collector, collecting
 
@@ -91,7 +91,7 @@ class Stack:
 
     def dump(self, service: str) -> str:
         """The database of a service as `pg_dump` writes it."""
-        folder = binaries.postgres_bin()
+        folder = private_postgres.binaries()
         command = [str(folder / "pg_dump") if folder else "pg_dump", "--inserts"]
         done = subprocess.run(
             [*command, self.described["postgres"][service]], capture_output=True, check=True

@@ -14,9 +14,12 @@ import asyncpg
 import pytest
 
 from chassis.migrations import upgrade
+from deploy.demo.load import WRITERS, load
 from deploy.local.layout import REPOSITORY
-from deploy.local.seed.load import WRITERS, load
 from services.identity.credentials import hash_password
+from services.privacy.wiring import SERVICE as PRIVACY
+from tests.mailbox import Mailbox
+from tests.stand import standing
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 PASSWORD = "le mot de passe de la démonstration"
@@ -40,6 +43,19 @@ async def rows(url: str, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         return found
     finally:
         await connection.close()
+
+
+async def publish(servers: SimpleNamespace, url: str, mailbox: Mailbox, folder: Path) -> None:
+    """Start privacy once on this database: it publishes the notice."""
+    async with standing(
+        PRIVACY,
+        servers=servers,
+        folder=folder,
+        smtp_url=mailbox.url,
+        worker=False,
+        database_url=url,
+    ):
+        pass
 
 
 @dataclass(frozen=True)

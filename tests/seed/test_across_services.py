@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from deploy.local.seed.load import WRITERS
+from deploy.demo.load import WRITERS
 from services.consultations.schemas import NewConsultation, NewReply
 from services.directory.actions.companies import _columns
 from services.directory.schemas.communities import CommunityForm

@@ -5,7 +5,6 @@ import json
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +12,11 @@ from typing import Any
 
 import pytest
 
-from deploy.local.first_run import DEMO_ACCOUNTS
+from deploy.demo.accounts import DEMO_ACCOUNTS
 from deploy.local.layout import REPOSITORY
 from services.identity.credentials import password_matches
-from services.privacy.wiring import SERVICE as PRIVACY
 from tests.mailbox import Mailbox
-from tests.seed.conftest import rows
-from tests.stand import served, standing
+from tests.seed.conftest import publish, rows
 
 
 @dataclass(frozen=True)
@@ -44,24 +41,19 @@ async def seed(stack: Path, *arguments: str) -> Said:
 @pytest.fixture
 async def stack(
     urls: dict[str, str], servers: SimpleNamespace, mailbox: Mailbox, tmp_path: Path
-) -> AsyncIterator[Path]:
+) -> Path:
     """What the running stack says of itself, with as much of it as the command needs."""
-    async with (
-        standing(
-            PRIVACY, servers=servers, folder=tmp_path, smtp_url=mailbox.url, worker=False
-        ) as privacy,
-        served(privacy.app) as gateway,
-    ):
-        described: dict[str, Any] = {
-            "gateway": gateway,
-            "postgres": urls,
-            "services": dict.fromkeys(urls, gateway),
-            "storage": str(tmp_path / "storage"),
-            "accounts": {},
-        }
-        path = tmp_path / "stack.json"
-        path.write_text(json.dumps(described))
-        yield path
+    await publish(servers, urls["privacy"], mailbox, tmp_path)
+    described: dict[str, Any] = {
+        "gateway": "http://127.0.0.1:9",
+        "postgres": urls,
+        "services": dict.fromkeys(urls, ""),
+        "storage": str(tmp_path / "storage"),
+        "accounts": {},
+    }
+    path = tmp_path / "stack.json"
+    path.write_text(json.dumps(described))
+    return path
 
 
 async def test_it_fills_a_running_stack_once(stack: Path, urls: dict[str, str]) -> None:
@@ -109,10 +101,12 @@ async def test_it_needs_a_running_stack(tmp_path: Path) -> None:
     path.write_text("{}")
     assert "not the description of a stack" in (await seed(path)).err
     dead = {"gateway": "http://127.0.0.1:9", "services": {"privacy": ""}, "storage": "/x"}
-    path.write_text(json.dumps({**dead, "postgres": {}}))
+    postgres = {"privacy": "postgresql://ccib@127.0.0.1:9/ccib"}
+    path.write_text(json.dumps({**dead, "postgres": postgres}))
     silent = await seed(path)
     assert silent.code == 1
-    assert "the stack does not answer" in silent.err
+    assert "the demo data could not be written" in silent.err
+    assert "Traceback" not in silent.err
 
 
 async def test_interrupted_it_leaves_nothing_and_can_be_done_again(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from deploy.local.seed.load import WRITERS
+from deploy.demo.load import WRITERS
 from tests.erasure.shelf import a_shelf
 from tests.rows import after_erasure
 from tests.seed.conftest import Databases, Demo

@@ -10,11 +10,11 @@ import phonenumbers
 import pytest
 from stdnum.fr import siren, siret
 
-from deploy.local.seed.generate import generate
-from deploy.local.seed.identifiers import FICTION
-from deploy.local.seed.lexicon import themes, trades
-from deploy.local.seed.photos import photo
-from deploy.local.seed.records import (
+from deploy.demo.generate import generate
+from deploy.demo.identifiers import FICTION
+from deploy.demo.lexicon import themes, trades
+from deploy.demo.photos import photo
+from deploy.demo.records import (
     Attachment,
     Community,
     Company,

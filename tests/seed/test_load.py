@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from deploy.local.seed.load import WRITERS, SeedRefusedError
+from deploy.demo.load import WRITERS, SeedRefusedError
 from services.identity.credentials import password_matches
 from tests.seed.conftest import COMPANIES, NOW, PASSWORD, Demo, fill, rows
 

@@ -11,7 +11,7 @@ import pytest
 
 from chassis.auth import Role
 from chassis.service import Service
-from deploy.local.first_run import DEMO_ACCOUNTS
+from deploy.demo.accounts import DEMO_ACCOUNTS
 from services.consultations.wiring import SERVICE as CONSULTATIONS
 from services.directory.wiring import SERVICE as DIRECTORY
 from services.identity.wiring import SERVICE as IDENTITY

@@ -20,7 +20,7 @@ from fastapi.routing import iter_route_contexts
 from playwright.async_api import Browser, Page
 
 from chassis import clock
-from deploy.local.seed.identifiers import siret
+from deploy.demo.identifiers import siret
 from tests.web.browser import HEAVIEST, Tab, opened, valid_html, weight
 from tests.web.conftest import Site, sign_in
 from tests.web.seeing import HOSTILE

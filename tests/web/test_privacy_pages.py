@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from deploy.local.seed.identifiers import siret
+from deploy.demo.identifiers import siret
 from tests.web.browser import HEAVIEST, Tab, good_without_scripts, weight
 from tests.web.conftest import Site, an_address, sign_in
 

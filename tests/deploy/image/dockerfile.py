@@ -32,7 +32,8 @@ def copied(name: str, image: Image) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in stage(name):
         if line.startswith("COPY "):
-            *sources, target = line.replace("${FOLDER}", image.folder).split()[1:]
+            named = line.replace("${FOLDER}", image.folder).replace("${IMPORTS}", image.imports)
+            *sources, target = named.split()[1:]
             for source in sources:
                 is_folder = source.endswith("/") or not target.endswith("/")
                 found[source] = target if is_folder else f"{target}{Path(source).name}"

@@ -123,6 +123,7 @@ def test_an_image_holds_all_that_its_code_imports_and_nothing_of_another(
     assert {path.name for path in app.iterdir()} == {
         *("chassis", "contracts"),
         image.folder.partition("/")[0],
+        image.imports,
     }
     if image.service in SERVICES:
         assert [path.name for path in (app / "services").iterdir()] == [image.service]
@@ -173,6 +174,7 @@ def test_nothing_but_code_is_sent_to_a_build(sent: list[str]) -> None:
     assert {path.partition("/")[0] for path in sent} == {
         *("chassis", "contracts", "services", "web", "cli", "deploy", "pyproject.toml", "uv.lock")
     }
-    assert [path for path in sent if path.startswith("deploy/")] == ["deploy/local/pyproject.toml"]
+    others = [path for path in sent if path.startswith("deploy/") and "deploy/demo/" not in path]
+    assert others == ["deploy/local/pyproject.toml"]
     private = ("/.", ".pem", ".key", "/secrets/", "/tests/")
     assert [path for path in sent if any(mark in f"/{path}" for mark in private)] == []

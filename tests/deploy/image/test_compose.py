@@ -22,12 +22,13 @@ from chassis.settings import MigrationSettings
 from deploy.compose import prepare
 from deploy.images import IMAGES
 from deploy.local.layout import REPOSITORY, SERVICES
-from deploy.local.provision import VHOST
+from deploy.local.provision import VHOST, database, owner_role
 
 FILE = REPOSITORY / "deploy" / "compose.yaml"
 SCHEMA = Path(check_jsonschema.__file__).parent / "builtin_schemas/vendor/compose-spec.json"
 SECRETS = "/run/secrets/ccib/"
 PASSWORDS = {"database_password", "amqp_password", "smtp_password", "broker_admin_password"}
+DEMO = "demo-data"
 ELSEWHERE = {"CCIB_OPERATIONS_HOST", "CCIB_OPERATIONS_PORT"}
 """What the image itself says."""
 
@@ -55,8 +56,10 @@ def processes() -> dict[str, tuple[Any, dict[str, Any]]]:
         if not told["image"].startswith("ccib-"):
             continue
         service = name.removesuffix("-migrations").removesuffix("-worker")
-        if name.endswith("-migrations"):
-            settings: Any = MigrationSettings
+        if name == DEMO:
+            settings: Any = import_module("deploy.demo.main").Settings
+        elif name.endswith("-migrations"):
+            settings = MigrationSettings
         elif service in SERVICES:
             settings = import_module(f"services.{service}.wiring").SERVICE.settings
         else:
@@ -72,13 +75,13 @@ def test_it_is_what_the_specification_allows() -> None:
 
 def test_every_service_has_an_api_a_worker_and_migrations() -> None:
     wanted = {f"{name}{what}" for name in SERVICES for what in ("", "-worker", "-migrations")}
-    assert set(processes()) == wanted | {"web"}
+    assert set(processes()) == wanted | {"web", DEMO}
     for name, (_, told) in processes().items():
         command = " ".join(told["command"])
         service = name.removesuffix("-migrations").removesuffix("-worker")
-        module = re.search(r"services\.\w+\.\w+|web\.main", command)
+        module = re.search(r"services\.\w+\.\w+|web\.main|deploy\.demo\.main", command)
         assert module, command
-        assert service in module[0]
+        assert service.partition("-")[0] in module[0]
         assert importlib.util.find_spec(module[0])
 
 
@@ -98,6 +101,9 @@ def test_every_secret_is_read_and_every_one_that_is_read_is_there(name: str) -> 
     given = {one["target"].removeprefix(SECRETS) for one in told["secrets"]}
     if name.endswith("-migrations"):
         assert given == {"database_password"}
+        return
+    if name == DEMO:
+        assert given == {"demo_password", *(f"database_password_{one}" for one in SERVICES)}
         return
     sources = [*(REPOSITORY / "services" / service).rglob("*.py")]
     sources += [*(REPOSITORY / "chassis").glob("*.py")] if service in SERVICES else []
@@ -160,13 +166,14 @@ def test_what_is_built_is_what_is_run() -> None:
             arguments = build["args"]
             assert arguments["SERVICE"] == image.service
             assert arguments.get("FOLDER", f"services/{image.service}") == image.folder, name
+            assert arguments.get("IMPORTS", "contracts") == image.imports, name
 
 
 def test_everybody_waits_for_what_they_need() -> None:
     for name, (_, told) in processes().items():
         waits = {one: how["condition"] for one, how in told["depends_on"].items()}
-        if name == "web":
-            assert set(waits) == set(SERVICES)
+        if name in {"web", DEMO}:
+            assert waits == dict.fromkeys(SERVICES, "service_healthy")
         elif name.endswith("-migrations"):
             assert waits == {"postgres": "service_healthy"}
         else:
@@ -175,6 +182,39 @@ def test_everybody_waits_for_what_they_need() -> None:
                 f"{service}-migrations": "service_completed_successfully",
                 "rabbitmq": "service_healthy",
             }
+
+
+def test_the_demo_comes_when_it_is_asked_for_once_and_as_the_owners(
+    generated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the file tells it can be loaded, with the files that `prepare` makes."""
+    settings, told = processes()[DEMO]
+    profiles = {name: one.get("profiles") for name, one in described()["services"].items()}
+    assert [name for name, one in profiles.items() if one == ["demo"]] == [DEMO, "mail"]
+    assert told["restart"] == "no"
+    mounts = {one["target"]: described()["secrets"][one["source"]] for one in told["secrets"]}
+    for target, source in mounts.items():
+        made = generated / source["file"].removeprefix("./compose/generated/")
+        path = generated / "mounted" / Path(target).name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(made.read_bytes())
+    for variable, value in told["environment"].items():
+        given = re.sub(r"\$\{\w+:-(.*)\}", r"\1", value)
+        monkeypatch.setenv(variable, given.replace(SECRETS[:-1], str(generated / "mounted")))
+    loaded = settings.load()
+    owners = {name: (generated / f"secrets/{name}.owner.password").read_text() for name in SERVICES}
+    assert loaded.database_urls == {
+        name: f"postgresql://{owner_role(name)}:{word}@postgres:5432/{database(name)}"
+        for name, word in owners.items()
+    }
+    assert loaded.secret("demo_password") == (generated / "secrets/demo.password").read_text()
+    # Its files and those of the directory are the same.
+    volumes = described()["services"]["directory"]["volumes"]
+    assert set(told["volumes"]) <= set(volumes)
+    assert (
+        told["environment"]["CCIB_STORAGE_URL"]
+        == (described()["services"]["directory"]["environment"]["CCIB_STORAGE_URL"])
+    )
 
 
 def test_the_broker_gets_what_the_code_declares(generated: Path) -> None:
@@ -206,7 +246,7 @@ def test_the_gateway_leads_to_the_services_of_the_file(generated: Path) -> None:
 def test_prometheus_asks_every_process() -> None:
     told = yaml.safe_load((REPOSITORY / "deploy/compose/prometheus.yaml").read_text())
     [asked] = told["scrape_configs"][0]["static_configs"]
-    running = {name for name in processes() if not name.endswith("-migrations")}
+    running = {name for name in processes() if not name.endswith(("-migrations", DEMO))}
     assert set(asked["targets"]) == {f"{name}:9090" for name in running}
     # Without it CcibDown would never fire here.
     assert asked["labels"] == {"namespace": "ccib"}

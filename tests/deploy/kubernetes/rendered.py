@@ -17,15 +17,19 @@ REPOSITORY = Path(__file__).parents[3]
 K8S = REPOSITORY / "deploy/k8s"
 OVERLAYS = ("local", "staging", "production")
 STAGES = ("backing", "expand", "platform", "contract")
+DEMO = {"local": ("demo",)}
+"""A further stage, of those overlays alone in which nobody is a real person."""
 
 Document = dict[str, Any]
 
 ALONE = {
     "checks": ("base/platform", "components/checks"),
     "cloudnative-pg": ("base/foundation", "components/cloudnative-pg"),
+    "demo-data": ("base/foundation", "components/demo-data"),
     "external-secrets": ("base/foundation", "components/external-secrets"),
     "files": ("base/platform", "components/files"),
     "keda": ("base/platform", "components/keda"),
+    "mail-sink": ("base/platform", "components/mail-sink"),
     "monitoring": ("base/platform", "components/monitoring"),
     "rabbitmq": ("base/foundation", "components/rabbitmq"),
     "recovery": (
@@ -57,6 +61,11 @@ def kustomize(folder: Path) -> list[Document]:
     return [one for one in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if one]
 
 
+def stages_of(name: str) -> tuple[str, ...]:
+    """The stages of an overlay, in the order in which they are applied."""
+    return (*STAGES, *DEMO.get(name, ()))
+
+
 @functools.cache
 def _rendered() -> dict[tuple[str, str], list[Document]]:
     """All stages of all overlays. Kept by the content of `deploy/k8s`: processes that share the tests
@@ -72,7 +81,7 @@ def _rendered() -> dict[tuple[str, str], list[Document]]:
     if not kept.exists():
         for old in set(folder.glob("*.json")) - {kept}:
             old.unlink(missing_ok=True)
-        stages = [f"{name}/{stage}" for name in OVERLAYS for stage in STAGES]
+        stages = [f"{name}/{stage}" for name in OVERLAYS for stage in stages_of(name)]
         with ThreadPoolExecutor(2) as pool:
             found = pool.map(lambda stage: kustomize(K8S / "overlays" / stage), stages)
         draft = kept.with_suffix(f".{os.getpid()}")
@@ -85,7 +94,7 @@ def _rendered() -> dict[tuple[str, str], list[Document]]:
 def overlay(name: str) -> list[Document]:
     """Everything of an overlay, all stages together, the same thing once."""
     found: dict[tuple[str, str], Document] = {}
-    for stage in STAGES:
+    for stage in stages_of(name):
         for document in _rendered()[name, stage]:
             found[document["kind"], document["metadata"]["name"]] = document
     return list(found.values())

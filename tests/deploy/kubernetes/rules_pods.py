@@ -74,6 +74,11 @@ def nobody_gets_a_token(world: World) -> Iterator[str]:
 
 def images_bear_the_version(world: World) -> Iterator[str]:
     for pod in _ours(world):
+        if not pod.of_the_platform:
+            image = pod.spec["containers"][0]["image"]
+            if "ccib-" in image or not re.search(r":v\d+\.\d+\.\d+$", image):
+                yield f"{pod.owner}: image {image} of nobody, or without a version"
+            continue
         for container in pod.containers:
             if not re.fullmatch(
                 rf"([\w.-]+/)*ccib-[a-z]+:{re.escape(version())}", container["image"]
@@ -109,7 +114,7 @@ def resources_are_bounded(world: World) -> Iterator[str]:
 
 def probes_ask_three_questions(world: World) -> Iterator[str]:
     for pod in _ours(world):
-        if pod.kind != "Deployment":
+        if pod.kind != "Deployment" or not pod.of_the_platform:
             continue
         container = pod.spec["containers"][0]
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
@@ -123,7 +128,7 @@ def probes_ask_three_questions(world: World) -> Iterator[str]:
 
 def there_is_time_to_drain(world: World) -> Iterator[str]:
     for pod in _ours(world):
-        if pod.kind != "Deployment":
+        if pod.kind != "Deployment" or not pod.of_the_platform:
             continue
         container = pod.spec["containers"][0]
         graceful = [
@@ -143,7 +148,7 @@ def there_is_time_to_drain(world: World) -> Iterator[str]:
 
 def replicas_are_spread(world: World) -> Iterator[str]:
     for pod in _ours(world):
-        if pod.kind != "Deployment":
+        if pod.kind != "Deployment" or not pod.of_the_platform:
             continue
         keys = set()
         for constraint in pod.spec.get("topologySpreadConstraints", []):
@@ -231,13 +236,15 @@ def clock_work_is_bounded(world: World) -> Iterator[str]:
             yield f"CronJob {name}: there is no command {container['command']}"
 
 
-def migrations_belong_to_a_release(world: World) -> Iterator[str]:
+def jobs_belong_to_a_release(world: World) -> Iterator[str]:
     for job in world.of("Job"):
         name, spec = job["metadata"]["name"], job["spec"]
         if not name.endswith("-" + version().replace(".", "-")):
             yield f"Job {name}: a second release could not make it again"
         if "activeDeadlineSeconds" not in spec or "backoffLimit" not in spec:
             yield f"Job {name}: no end"
+        if spec["template"]["metadata"]["labels"]["app.kubernetes.io/component"] != "migrations":
+            continue
         container = spec["template"]["spec"]["containers"][0]
         told = {one["name"]: one.get("value", "") for one in container["env"]}
         role = r"postgresql://ccib_(\w+)_owner@postgres-rw:5432/ccib_\1"
@@ -262,5 +269,5 @@ RULES = [
     secrets_exist,
     configuration_exists_and_is_immutable,
     clock_work_is_bounded,
-    migrations_belong_to_a_release,
+    jobs_belong_to_a_release,
 ]

@@ -45,7 +45,7 @@ def a_node_can_be_drained(world: World) -> Iterator[str]:
         if "minAvailable" in spec or spec.get("maxUnavailable") in {0, "0%", None}:
             yield f"PodDisruptionBudget {name}: blocks a drain"
     for pod in world.pods:
-        if pod.kind == "Deployment":
+        if pod.kind == "Deployment" and pod.of_the_platform:
             of_it = [b for b in budgets if selects(b["spec"]["selector"], pod.labels)]
             if len(of_it) != 1:
                 yield f"{pod.owner}: {len(of_it)} disruption budgets"

@@ -84,6 +84,9 @@ MISTAKES = {
     "images_bear_the_version": [
         lambda w: _container(w).update(image="registry.example.org/ccib/ccib-identity:latest"),
         lambda w: _container(w).update(image="ccib-identity"),
+        lambda w: w.named("Deployment")["identity-api"]["spec"]["template"]["metadata"][
+            "labels"
+        ].pop("app.kubernetes.io/part-of"),
         lambda w: _container(w).update(image="ccib-privacy:0.1.0"),
         lambda w: w.of("Cluster")[0]["spec"].pop("imageName"),
     ],
@@ -131,7 +134,7 @@ MISTAKES = {
             command=["python", "-m", "cli.main", "sweep"]
         ),
     ],
-    "migrations_belong_to_a_release": [
+    "jobs_belong_to_a_release": [
         lambda w: _job(w)["metadata"].update(name="privacy-expand"),
         lambda w: _job(w)["spec"].pop("activeDeadlineSeconds"),
         lambda w: _job(w)["spec"]["template"]["spec"]["containers"][0]["env"][0].update(

@@ -7,12 +7,12 @@ from random import Random
 from typing import Any
 
 from chassis.storage import Storage
-from deploy.local.seed.identifiers import slug, uuid7
-from deploy.local.seed.lexicon import load
-from deploy.local.seed.people import DEMO_DOMAIN
-from deploy.local.seed.photos import photo
-from deploy.local.seed.records import Attachment, Community, Company, Membership, Person, Record
-from deploy.local.seed.writers import ROLES, Occasion, Row, Writer
+from deploy.demo.identifiers import slug, uuid7
+from deploy.demo.lexicon import load
+from deploy.demo.people import DEMO_DOMAIN
+from deploy.demo.photos import photo
+from deploy.demo.records import Attachment, Community, Company, Membership, Person, Record
+from deploy.demo.writers import ROLES, Occasion, Row, Writer
 from services.directory.actions.images import normalised
 from services.directory.models import (
     AttachmentState,

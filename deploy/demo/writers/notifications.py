@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
-from deploy.local.seed.identifiers import slug, uuid7
-from deploy.local.seed.records import Community, Consultation, Membership, Record
-from deploy.local.seed.writers import Occasion, Row, Writer
+from deploy.demo.identifiers import slug, uuid7
+from deploy.demo.records import Community, Consultation, Membership, Record
+from deploy.demo.writers import Occasion, Row, Writer
 from services.notifications.models import NOTICES_KEPT, Choice, Kind
 
 LEFT = 0.06  # members who ended the newsletter that came with their membership (N7.1)

@@ -7,9 +7,9 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from deploy.local.seed.addresses import Addresses
-from deploy.local.seed.identifiers import phone, siret, slug, uuid7
-from deploy.local.seed.lexicon import (
+from deploy.demo.addresses import Addresses
+from deploy.demo.identifiers import phone, siret, slug, uuid7
+from deploy.demo.lexicon import (
     Given,
     Stem,
     Theme,
@@ -19,8 +19,8 @@ from deploy.local.seed.lexicon import (
     load,
     sole_rate,
 )
-from deploy.local.seed.naming import trade_name
-from deploy.local.seed.records import Company
+from deploy.demo.naming import trade_name
+from deploy.demo.records import Company
 from services.directory.reference import Commune
 
 SOCIAL = ("reseau-pro", "vitrine", "ateliers-ouverts")

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from deploy.local.seed.identifiers import uuid7
-from deploy.local.seed.records import Person, Record
-from deploy.local.seed.writers import Row, Writer
+from deploy.demo.identifiers import uuid7
+from deploy.demo.records import Person, Record
+from deploy.demo.writers import Row, Writer
 
 
 class Privacy(Writer):

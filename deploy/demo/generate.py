@@ -10,13 +10,13 @@ from itertools import accumulate
 from random import Random
 from typing import Literal
 
-from deploy.local.seed import people, tenders
-from deploy.local.seed.addresses import Addresses
-from deploy.local.seed.circle import Circle
-from deploy.local.seed.companies import Drawn, company
-from deploy.local.seed.identifiers import uuid7
-from deploy.local.seed.lexicon import Theme, themes
-from deploy.local.seed.records import (
+from deploy.demo import people, tenders
+from deploy.demo.addresses import Addresses
+from deploy.demo.circle import Circle
+from deploy.demo.companies import Drawn, company
+from deploy.demo.identifiers import uuid7
+from deploy.demo.lexicon import Theme, themes
+from deploy.demo.records import (
     Attachment,
     Community,
     Company,

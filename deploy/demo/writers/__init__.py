@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from contracts.directory import AttachmentRole
-from deploy.local.seed.records import Record
+from deploy.demo.records import Record
 
 Row = tuple[str, Mapping[str, Any]]
 """A table's name and one row's values by column; a table's rows all name the same columns."""

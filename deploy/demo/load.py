@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from deploy.local.seed.generate import COMPANIES, generate
-from deploy.local.seed.records import Company
-from deploy.local.seed.writers import Occasion, Writer
-from deploy.local.seed.writers.consultations import Consultations
-from deploy.local.seed.writers.directory import Directory
-from deploy.local.seed.writers.identity import Identity
-from deploy.local.seed.writers.notifications import Notifications
-from deploy.local.seed.writers.privacy import Privacy
+from deploy.demo.generate import COMPANIES, generate
+from deploy.demo.records import Company
+from deploy.demo.writers import Occasion, Writer
+from deploy.demo.writers.consultations import Consultations
+from deploy.demo.writers.directory import Directory
+from deploy.demo.writers.identity import Identity
+from deploy.demo.writers.notifications import Notifications
+from deploy.demo.writers.privacy import Privacy
 
 WRITERS: dict[str, type[Writer]] = {
     "identity": Identity,
@@ -33,10 +33,12 @@ WRITERS: dict[str, type[Writer]] = {
 }
 CHUNK = 20_000  # records held before they are copied
 MARK = "demo data: "
+CONNECTING = {"timeout": 10, "server_settings": {"lock_timeout": "60s"}}
+"""To asyncpg: nobody is waited for for ever, neither a server nor another who writes."""
 
 
 class SeedRefusedError(Exception):
-    """A database already holds accounts that this demo did not make."""
+    """The demo does not go into these databases: somebody, or another demo, is in them already."""
 
 
 class Mark(NamedTuple):
@@ -123,7 +125,7 @@ async def load(
         connections: dict[str, asyncpg.Connection] = {}
         for service in WRITERS:
             if service in urls:
-                connections[service] = await asyncpg.connect(urls[service])
+                connections[service] = await asyncpg.connect(urls[service], **CONNECTING)
                 connected.push_async_callback(connections[service].close)
         marks = await _marks(connections)
         instant = _instant(marks, wanted=Mark(seed, companies, now.isoformat()))

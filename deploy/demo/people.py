@@ -7,11 +7,11 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from deploy.local.seed.addresses import Addresses
-from deploy.local.seed.companies import Drawn
-from deploy.local.seed.identifiers import phone, slug, uuid7
-from deploy.local.seed.lexicon import Given, Region, Theme, given, load, regions, themes
-from deploy.local.seed.records import Person, Role
+from deploy.demo.addresses import Addresses
+from deploy.demo.companies import Drawn
+from deploy.demo.identifiers import phone, slug, uuid7
+from deploy.demo.lexicon import Given, Region, Theme, given, load, regions, themes
+from deploy.demo.records import Person, Role
 
 DEMO_DOMAIN = "@demo.example"
 BUYERS = 0.05

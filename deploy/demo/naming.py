@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from deploy.local.seed.lexicon import Region, Stem, Trade, family_name, load
+from deploy.demo.lexicon import Region, Stem, Trade, family_name, load
 from services.directory.reference import Commune
 
 EVOCATIVE = (

@@ -7,10 +7,10 @@ from functools import cache
 from random import Random
 from typing import Any, Literal
 
-from deploy.local.seed.circle import Circle, Pair
-from deploy.local.seed.identifiers import uuid7
-from deploy.local.seed.lexicon import load
-from deploy.local.seed.records import Company, Consultation, Person, Record, Reply
+from deploy.demo.circle import Circle, Pair
+from deploy.demo.identifiers import uuid7
+from deploy.demo.lexicon import load
+from deploy.demo.records import Company, Consultation, Person, Record, Reply
 
 State = Literal["published", "closed", "draft"]
 STATES: tuple[State, ...] = ("published", "closed", "draft")

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from deploy.local.seed.identifiers import slug
-from deploy.local.seed.records import (
+from deploy.demo.identifiers import slug
+from deploy.demo.records import (
     Attachment,
     Community,
     Consultation,
@@ -11,7 +11,7 @@ from deploy.local.seed.records import (
     Record,
     Reply,
 )
-from deploy.local.seed.writers import ROLES, Row, Writer
+from deploy.demo.writers import ROLES, Row, Writer
 from services.consultations.schemas import Kind, ReplyState, State
 
 # The third kind points to a call elsewhere, and nothing of the demo stands elsewhere.

@@ -6,8 +6,8 @@ from random import Random
 
 from PIL import Image, ImageDraw, ImageFont
 
-from deploy.local.seed.identifiers import slug
-from deploy.local.seed.records import Person
+from deploy.demo.identifiers import slug
+from deploy.demo.records import Person
 
 SIZE = 256  # pixels, square
 _SCALE = 3  # drawn larger, then reduced: smooth edges

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from random import Random
 
-from deploy.local.seed.lexicon import Theme
-from deploy.local.seed.records import Community, Company, Person
+from deploy.demo.lexicon import Theme
+from deploy.demo.records import Community, Company, Person
 
 WINDOW = 400  # people of a community that later records may refer to
 

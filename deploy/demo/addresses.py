@@ -3,7 +3,7 @@
 from random import Random
 from zlib import crc32
 
-from deploy.local.seed.identifiers import slug
+from deploy.demo.identifiers import slug
 
 MAILBOXES = ("courriel", "messagerie", "poste", "boite-aux-lettres", "fil")
 

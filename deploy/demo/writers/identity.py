@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from chassis.auth import Role
-from deploy.local.seed.records import Person, Record
-from deploy.local.seed.writers import Row, Writer
+from deploy.demo.records import Person, Record
+from deploy.demo.writers import Row, Writer
 from services.identity.models import AccountState
 
 # Animators are appointed in directory: identity knows the platform's roles only.
