@@ -11,6 +11,8 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 MEMBERS := chassis contracts cli deploy/demo deploy/local web $(sort $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))
 READY := .venv/.ready
+# Hundreds of processes start during the tests: none should compile again what another has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 # One more than there are processors: tests that kill servers mostly wait for them to come back.
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 PYTEST := $(BIN)/python -m pytest \

@@ -24,6 +24,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from sqlalchemy.orm import configure_mappers
+
 from deploy.local.layout import REPOSITORY, SERVICES
 
 _KNOWN = (
@@ -130,6 +132,7 @@ def _serve(owner: socket.socket) -> None:
     """Fork whatever is asked for, tell how it ended, pass signals on; until the owner is gone."""
     for module in _KNOWN:
         importlib.import_module(module)
+    configure_mappers()  # else each child does, at its first statement
     gc.collect()
     gc.freeze()  # so that collections in a child do not copy every page
     origin, selector = os.getpid(), selectors.DefaultSelector()

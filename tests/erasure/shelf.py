@@ -25,6 +25,7 @@ from chassis.storage import Storage
 from contracts.privacy import Erase, ErasureSubject, Reason
 from tests import rows
 from tests.rows import Filling
+from tests.stand import copied
 
 
 @dataclass(kw_only=True)
@@ -150,7 +151,7 @@ async def make_database(postgres_url: str, name: str, *, template: str = "templa
     """Create a database; returns its URL."""
     connection = await asyncpg.connect(postgres_url)
     try:
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        await copied(connection, name, template=template)
     finally:
         await connection.close()
     return f"{postgres_url.rpartition('/')[0]}/{name}"

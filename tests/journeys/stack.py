@@ -135,13 +135,15 @@ class Stack:
         return found
 
 
-def eventually(condition: Callable[[], T | None], what: str, *, seconds: float = 40) -> T:
+def eventually(
+    condition: Callable[[], T | None], what: str, *, seconds: float = 40, pause: float = 0.05
+) -> T:
     """The first value that is true; an assertion error that says what was waited for."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := condition():
             return found
-        time.sleep(0.05)
+        time.sleep(pause)
     raise AssertionError(f"not in {seconds:.0f} s: {what}")
 
 

@@ -17,6 +17,8 @@ from tests.journeys.commands import Said, ccib
 from tests.journeys.stack import Stack, eventually
 
 Finding = tuple[str, str, str]
+PAUSE_S = 1
+"""Between two examinations: each is a process, and what is waited for comes every five seconds."""
 
 
 def examined(stack: Stack) -> tuple[int, list[dict[str, str]]]:
@@ -40,7 +42,7 @@ def healthy(stack: Stack, *, seconds: float = 60) -> None:
         ill = [one for one in findings if "refused" not in one["what"]]
         return code == 0 or not ill
 
-    eventually(well, "the doctor finds nothing", seconds=seconds)
+    eventually(well, "the doctor finds nothing", seconds=seconds, pause=PAUSE_S)
 
 
 def test_a_platform_that_is_well_is_said_to_be_well(stack: Stack) -> None:
@@ -136,7 +138,7 @@ def test_everything_that_is_wrong_is_said_the_worst_first(stack: Stack) -> None:
             assert code == 1
             return findings if all(told(findings, *one) for one in wanted) else None
 
-        findings = eventually(said, f"all of {wanted}", seconds=60)
+        findings = eventually(said, f"all of {wanted}", seconds=60, pause=PAUSE_S)
         weights = [one["weight"] for one in findings]
         assert weights == sorted(weights, key=["broken", "attention", "notice"].index)
         spoken = ccib(stack, "doctor")

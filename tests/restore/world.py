@@ -19,7 +19,7 @@ from chassis.catalogue import KEY, Personal
 from chassis.service import Runtime, open_runtime
 from contracts.base import Event
 from tests import rows
-from tests.stand import Stand
+from tests.stand import Stand, copied
 
 
 def name_of(url: str) -> str:
@@ -54,7 +54,7 @@ async def back_up(stand: Stand) -> str:
     """A copy of the service's database as it is now; returns its name."""
     name, copy = name_of(stand.settings.database_url), f"b{uuid4().hex}"
     async with administrator(stand) as admin, closed(admin, name):
-        await admin.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
+        await copied(admin, copy, template=name)
     return copy
 
 

@@ -1,15 +1,12 @@
 """Setting up the simulated platform: databases, secrets, the five services, a partner."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import urlsplit
 
-import asyncpg
 import httpx2
 import pytest
 from pwdlib import PasswordHash
@@ -25,13 +22,13 @@ from chassis import (
     topology,
 )
 from chassis.ids import new_id
-from chassis.migrations import upgrade
 from deploy.local.keys import make_secrets
-from deploy.local.layout import REPOSITORY, Layout
+from deploy.local.layout import Layout
 from services.identity import credentials
 from services.identity.credentials import TokenKeys
 from tests.simulation.bus import Broker
 from tests.simulation.world import ISSUER, PREFIX, WIRED, Armed, Process, World
+from tests.stand import migrated
 
 Facts = list[live_schema.Fact]
 _NOWHERE = "amqp://nobody:nothing@127.0.0.1:9/simulated?heartbeat=10"
@@ -91,20 +88,12 @@ async def platform(*, servers: SimpleNamespace, folder: Path) -> AsyncIterator[W
         heard=world.said,
     )
     tag = new_id().hex[-10:]
-    urls = {name: f"{servers.postgres_url.rpartition('/')[0]}/s{tag}_{name}" for name in WIRED}
-    admin = await asyncpg.connect(servers.postgres_url)
-    for url in urls.values():
-        await admin.execute(f'CREATE DATABASE "{urlsplit(url).path[1:]}"')
-    await admin.close()
     for name, wired in WIRED.items():
-        metadata = wired.catalogue.metadata
-        migrations = REPOSITORY / "services" / name / "migrations"
-        await asyncio.to_thread(upgrade, migrations, metadata, urls[name])
-    for name, wired in WIRED.items():
+        url, _ = await migrated(servers.postgres_url, f"s{tag}_{name}", wired)
         settings = wired.settings.model_validate(
             {
                 "environment": "test",
-                "database_url": urls[name],
+                "database_url": url,
                 "amqp_url": _NOWHERE,
                 "broker_prefix": PREFIX,
                 "identity_url": "http://identity",

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from hypothesis.stateful import run_state_machine_as_test
 
 from chassis import inbox_rows, retries
@@ -18,6 +20,16 @@ _SHORT_STEPS, _LONG_STEPS = 10, 20
 """At most; many short schedules meet more beginnings and ends than few long ones in the same time."""
 _LONG = int(os.environ.get("CCIB_SCHEDULES", "2000"))
 _SEED = int(os.environ.get("CCIB_SEED", "1"))
+
+
+@pytest.fixture(autouse=True)
+def same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A seed draws the same whatever else is imported: Hypothesis would also draw numbers that it finds in
+    the source of the modules of this run.
+    """
+    none = Constants()
+    monkeypatch.setattr(providers, "_get_local_constants", lambda: none)
+    monkeypatch.setattr(providers, "CONSTANTS_CACHE", providers.LRUCache(1024))
 
 
 def _run(schedules: type[Schedules], *, many: int, steps: int, drawn: int, again: str) -> None:
