@@ -10,19 +10,18 @@ from tests.web.seeing import HOSTILE, look, sent_twice
 TITLE = f"Usinage {HOSTILE}"
 
 
-async def drafted(site: Site, buyer: Tab) -> str:
+async def drafted(site: Site, buyer: Tab, *, script: bool = True) -> str:
     """A draft, with what is wrong on the way; returns its address."""
-    await sign_in(buyer, site.accounts["buyer"])
     await buyer.go("/mes-consultations")
-    await look(buyer, "Mes consultations")
+    await look(buyer, "Mes consultations", script=script)
     await buyer.page.get_by_role("link", name="Nouvelle consultation").click()
-    await look(buyer, "Nouvelle consultation")
+    await look(buyer, "Nouvelle consultation", script=script)
     await buyer.fill(title=TITLE, description=f"Douze vannes.\n\n{HOSTILE}")
     await buyer.page.get_by_label("Consultation hébergée ailleurs").check()
     await buyer.press("Enregistrer le brouillon")
     assert buyer.status == 422
     assert (await buyer.page.title()).startswith("Erreur : ")
-    await look(buyer, "Nouvelle consultation", status=422)
+    await look(buyer, "Nouvelle consultation", status=422, script=script)
     assert await buyer.page.locator("[name=title]").input_value() == TITLE
     links = await buyer.page.get_by_role("alert").get_by_role("link").all_inner_texts()
     assert "Choisissez au moins une communauté." in links
@@ -38,7 +37,7 @@ async def drafted(site: Site, buyer: Tab) -> str:
     answers = await sent_twice(site, buyer, "/mes-consultations/nouvelle")
     [address] = {answer.headers["location"].partition("?")[0] for answer in answers}
     await buyer.go(address)
-    await look(buyer, TITLE)
+    await look(buyer, TITLE, script=script)
     return address
 
 
@@ -50,6 +49,7 @@ async def test_a_consultation_is_written_published_answered_and_opened(
 
 
 async def answered(site: Site, buyer: Tab, member: Tab, without_scripts: Tab) -> None:
+    await sign_in(buyer, site.accounts["buyer"])
     call = await drafted(site, buyer)
     assert (await site.http.get(call)).status_code == 404  # a draft is nobody else's
     await buyer.page.get_by_role("link", name="Modifier").click()
@@ -126,6 +126,90 @@ async def answered(site: Site, buyer: Tab, member: Tab, without_scripts: Tab) ->
     await member.go(f"{call}/repondre")  # closed meanwhile
     assert member.path == call
     await look(member, TITLE)
+
+
+async def replied(site: Site, call: str, message: str) -> None:
+    """As the demo member, with every company that may; what the pages show is looked at above."""
+    member = await site.api(site.accounts["member"])
+    own = (await site.http.get("/api/directory/me/memberships", headers=member)).json()
+    company = next(one["company"]["id"] for one in own if one["state"] == "active")
+    answer = await site.http.post(
+        f"/api/consultations{call}/replies",
+        json={"company_id": company, "message": message},
+        headers=member,
+    )
+    assert answer.status_code == 201, answer.text
+
+
+async def test_a_buyer_does_everything_without_scripts(site: Site, no_javascript_page: Tab) -> None:
+    buyer = no_javascript_page
+    await sign_in(buyer, site.accounts["buyer"])
+    call = await drafted(site, buyer, script=False)
+    await buyer.page.get_by_role("link", name="Modifier").click()
+    await look(buyer, "Modifier le brouillon", script=False)
+    await buyer.fill(closes_on="2001-01-01")
+    await buyer.press("Enregistrer le brouillon")
+    await look(buyer, "Modifier le brouillon", status=422, script=False)
+    assert await buyer.page.locator("[name=closes_on]").input_value() == "2001-01-01"
+    await buyer.fill(
+        title="Vannes papillon",
+        closes_on=f"{clock.now() + timedelta(days=20):%Y-%m-%d}",
+    )
+    await buyer.press("Enregistrer le brouillon")
+    assert buyer.path == f"{call}?fait=brouillon"
+    await look(buyer, "Vannes papillon", script=False)
+    await buyer.page.get_by_role("link", name="Publier").click()
+    await look(buyer, "Publier la consultation ?", script=False)
+    for answer in await sent_twice(site, buyer, f"{call}/publication"):
+        assert answer.headers["location"].partition("?")[0] == call
+    await buyer.go(call)
+    await look(buyer, "Vannes papillon", script=False)
+
+    await replied(site, call, f"Trois semaines.\n{HOSTILE}")
+    await buyer.go("/mes-consultations")
+    await buyer.page.get_by_label("État").select_option("ouvertes")
+    await buyer.press("Filtrer")
+    await look(buyer, "Mes consultations", script=False)
+    await buyer.page.locator(f'a[href="{call}"]').click()
+    await buyer.page.get_by_text("1 réponse reçue").wait_for()
+    await buyer.go(f"{call}/reponses")  # sealed
+    await look(buyer, "Réponses reçues", script=False)
+    assert "Trois semaines" not in await buyer.page.content()
+    await buyer.page.get_by_role("link", name="Revenir à la consultation").click()
+    await buyer.page.get_by_role("link", name="Clore maintenant").click()
+    await look(buyer, "Clore la consultation maintenant ?", script=False)
+    await buyer.press("Clore maintenant")
+    assert buyer.path == f"{call}/reponses?fait=consultation-close"
+    await look(buyer, "Réponses reçues", script=False)
+    await buyer.page.get_by_text("Trois semaines.").wait_for()
+    await buyer.page.locator("article h2 a").click()  # who replied: the sheet of the company
+    assert buyer.page.url.startswith(f"{site.base}/entreprises/")
+    assert buyer.status == 200
+
+
+async def test_a_buyer_gives_up_without_scripts(site: Site, no_javascript_page: Tab) -> None:
+    buyer = no_javascript_page
+    await sign_in(buyer, site.accounts["buyer"])
+    call = await drafted(site, buyer, script=False)
+    await buyer.page.get_by_role("link", name="Supprimer le brouillon").click()
+    await look(buyer, "Supprimer le brouillon ?", script=False)
+    await buyer.press("Supprimer le brouillon")
+    assert buyer.path == "/mes-consultations?fait=brouillon-supprime"
+    await buyer.go(call)
+    assert buyer.status == 404
+
+    call = await drafted(site, buyer, script=False)
+    await buyer.go(f"{call}/publication")
+    await buyer.press("Publier")
+    await replied(site, call, "Trop tard.")
+    await buyer.page.get_by_role("link", name="Annuler la consultation").click()
+    await look(buyer, "Annuler la consultation ?", script=False)
+    await buyer.press("Annuler la consultation")
+    assert buyer.path == f"{call}?fait=consultation-annulee"
+    await look(buyer, TITLE, script=False)
+    await buyer.go(f"{call}/reponses")
+    await look(buyer, "Réponses reçues", script=False)
+    assert "Trop tard" not in await buyer.page.content()
 
 
 async def test_who_buys_nothing_is_told_so(site: Site, no_javascript_page: Tab) -> None:
